@@ -1,0 +1,89 @@
+# What a person types here. `make` lists it. Works with GNU make 3.81 (macOS) and later.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BENCH_VENV ?= .venv-bench
+BIN := $(VENV)/bin
+PIP := -m pip --disable-pip-version-check --no-input
+CODE := $(wildcard collector telemetry alerting simulator benchmarks tests)
+# Modules that write committed files from the code that they describe; each takes --check.
+GENERATORS := telemetry.generate
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-full lint format types fuzz bench docs lock build hooks clean
+
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(VENV)/.dev ## everything that the targets below need, into .venv, from the lock
+
+demo: $(VENV)/.demo ## simulator and collector on this machine: no Docker, no exchange; prints what to open
+	@exec $(BIN)/python -m collector.demo
+
+test: $(VENV)/.dev ## the tests, with branch coverage; under 5 minutes
+	$(BIN)/pytest --cov --cov-report=term
+
+test-full: $(VENV)/.dev ## the tests that take servers, processes or seconds
+	$(BIN)/pytest -m full
+
+lint: $(VENV)/.dev ## style, format and the arrows between packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/.dev ## rewrite to the style
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## strict types
+	$(BIN)/mypy $(CODE)
+
+fuzz: $(VENV)/.dev ## the property tests with fresh random input, a hundred times as much of it
+	$(BIN)/pytest -m "(hypothesis or fuzz) and not soak and not weather" --hypothesis-profile=fuzz
+
+bench: $(BENCH_VENV)/.bench ## CPU a message, beside cryptofeed on the same stream
+	$(BENCH_VENV)/bin/python -m benchmarks
+
+docs: $(VENV)/.dev ## write again all files that are generated from code
+	@set -e; for module in $(GENERATORS); do echo "$(BIN)/python -m $$module"; $(BIN)/python -m $$module; done
+
+# Names, versions and hashes only: no index address. Keeps what still fits; UPGRADE=1 takes the newest.
+LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) pyproject.toml
+lock: $(BIN)/python ## make requirements/*.lock again (UPGRADE=1: with the newest versions)
+	@test -x $(BIN)/uv || $(BIN)/python $(PIP) install --quiet --require-hashes -r requirements/dev.lock
+	$(LOCK) --group dev --extra export --extra simulator -o requirements/dev.lock
+	$(LOCK) --constraint requirements/dev.lock -o requirements/run.lock
+	$(LOCK) --constraint requirements/dev.lock --group build --extra simulator -o requirements/demo.lock
+	$(LOCK) --constraint requirements/dev.lock --group build --extra bench --extra simulator -o requirements/bench.lock
+
+build: $(VENV)/.dev ## the wheel and the source archive, into dist/
+	$(BIN)/python -m build --no-isolation
+
+hooks: $(VENV)/.dev ## run lint and types before each commit
+	$(BIN)/pre-commit install
+
+clean: ## remove all that make made
+	rm -rf $(VENV) $(BENCH_VENV) dist build .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment is made once, and again when its lock or pyproject.toml changes.
+define install-locked
+$(1)/bin/python $(PIP) install --quiet --require-hashes -r $(2)
+$(1)/bin/python $(PIP) install --quiet --no-deps --no-build-isolation -e .
+@touch $@
+endef
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
+	$(call install-locked,$(VENV),$<)
+
+$(VENV)/.demo: requirements/demo.lock pyproject.toml | $(BIN)/python
+	$(call install-locked,$(VENV),$<)
+
+$(BENCH_VENV)/.bench: requirements/bench.lock pyproject.toml | $(BENCH_VENV)/bin/python
+	$(call install-locked,$(BENCH_VENV),$<)
+
+$(BIN)/python $(BENCH_VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "MarketPrism needs Python 3.11 or newer, and '$(PYTHON)' is not; for example: make PYTHON=python3.13 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(patsubst %/bin/python,%,$@)
