@@ -1,0 +1,221 @@
+"""One order book: two sides of exact text, sorted by value.
+
+A side is a dict of price text → size text and two parallel sorted lists (float keys, price texts), best first. Floats
+serve ordering only and are made when a level is inserted or removed, so an update of a known level costs one dict
+store. Everything is absolute: a size of zero removes. The book knows nothing of venues, ids or checksums: `sync`
+decides what may be applied.
+
+`apply` returns the changes of the first `depth` levels, which is what is published: levels that move up into that range
+are included, a level pushed out of it is published as removed. So a consumer of snapshot + changes holds exactly our
+first `depth` levels.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from decimal import Decimal
+from hashlib import blake2b
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from collector.records import GapCause, Level
+
+is_decimal = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
+"""Whether a text is a plain non-negative number (a JSON number without sign, or what venues send as text)."""
+
+
+class BookError(ValueError):
+    """A level or a whole snapshot is not usable; the message says which and why. `cause` is a Gap cause."""
+
+    def __init__(self, message: str, cause: GapCause = "undecodable") -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+def _size(price: str, size: str) -> float:
+    """Give the size's value, or BookError when it is not a finite number of at least zero."""
+    try:
+        value = float(size)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < inf:
+        raise BookError(f"size {size!r} at price {price!r} is not a number of at least 0")
+    return value
+
+
+class Side:
+    """One side. `sign` is 1 for asks (lowest first), -1 for bids (highest first)."""
+
+    __slots__ = ("keys", "known_key", "sign", "sizes", "texts")
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+        self.sizes: dict[str, str] = {}
+        self.keys: list[float] = []
+        self.texts: list[str] = []
+        self.known_key: float | None = None
+
+    def load(self, levels: Iterable[Level], *, limit: int | None) -> None:
+        """Replace everything. `limit`: the most levels that the source could have given; when reached, deeper ones are
+        unknown.
+
+        Raises BookError when a level is malformed, empty, repeated or out of order.
+        """
+        sizes: dict[str, str] = {}
+        keys: list[float] = []
+        texts: list[str] = []
+        for price, size in levels:
+            if _size(price, size) == 0.0:
+                raise BookError(f"the snapshot holds an empty level at price {price!r}")
+            key = self._key(price)
+            if keys and key <= keys[-1]:
+                raise BookError(f"the snapshot's price {price!r} is out of order after {texts[-1]!r}", "unsorted")
+            keys.append(key)
+            texts.append(price)
+            sizes[price] = size
+        self.sizes, self.keys, self.texts = sizes, keys, texts
+        self.known_key = keys[-1] if limit is not None and len(keys) >= limit else None
+
+    def set(self, price: str, size: str, depth: int, changes: dict[str, str]) -> None:
+        """Apply one level; what changes within the first `depth` levels is put into `changes`."""
+        value = _size(price, size)
+        sizes, keys = self.sizes, self.keys
+        if value and price in sizes:
+            sizes[price] = size
+            if len(keys) <= depth or self._key(price) <= keys[depth - 1]:
+                changes[price] = size
+            return
+        key = self._key(price)
+        at = bisect_left(keys, key)
+        if at < len(keys) and keys[at] == key:
+            price = self._same(at, price)
+            if value:
+                sizes[price] = size
+                if at < depth:
+                    changes[price] = size
+                return
+            del keys[at], self.texts[at], sizes[price]
+            if at < depth:
+                changes[price] = "0"
+                if len(keys) >= depth:
+                    moved = self.texts[depth - 1]
+                    changes[moved] = sizes[moved]
+            return
+        if not value:
+            return  # removing a level that we never knew is routine on every venue
+        keys.insert(at, key)
+        self.texts.insert(at, price)
+        sizes[price] = size
+        if at < depth:
+            changes[price] = size
+            if len(keys) > depth:
+                changes[self.texts[depth]] = "0"
+
+    def trim(self, limit: int) -> None:
+        """Forget what is deeper than `limit` levels (never within the published depth: callers keep limit ≥ depth)."""
+        if len(self.keys) > limit:
+            for text in self.texts[limit:]:
+                del self.sizes[text]
+            del self.keys[limit:], self.texts[limit:]
+
+    def top(self, depth: int) -> list[Level]:
+        """Give the first `depth` levels, best first."""
+        sizes = self.sizes
+        return [(text, sizes[text]) for text in self.texts[:depth]]
+
+    @property
+    def complete(self) -> int:
+        """How many levels, from the best on, are known without holes."""
+        return len(self.keys) if self.known_key is None else bisect_right(self.keys, self.known_key)
+
+    @property
+    def known_to(self) -> str | None:
+        """The worst price to which the side is completely known (it may have gone since), or None when nothing is
+        missing.
+        """
+        complete = self.complete
+        return None if self.known_key is None or complete == 0 else self.texts[complete - 1]
+
+    def _key(self, price: str) -> float:
+        try:
+            value = float(price)
+        except ValueError:
+            value = -1.0
+        if not 0.0 < value < inf or is_decimal(price) is None:
+            raise BookError(f"price {price!r} is not a number above 0")
+        return self.sign * value
+
+    def _same(self, at: int, price: str) -> str:
+        """Give the text under which the level at index `at` is kept; another text of the same value means the same
+        level.
+        """
+        kept = self.texts[at]
+        if kept is not price and kept != price and Decimal(kept) != Decimal(price):
+            raise BookError(f"prices {kept!r} and {price!r} are closer than can be told apart")
+        return kept
+
+
+class Book:
+    """Bids and asks of one instrument.
+
+    `limit`: the most levels a side that are kept, `depth` ≤ limit: how many are published.
+    """
+
+    __slots__ = ("asks", "bids", "depth", "limit")
+
+    def __init__(self, depth: int, limit: int) -> None:
+        self.bids = Side(-1)
+        self.asks = Side(1)
+        self.depth = min(depth, limit)
+        self.limit = limit
+
+    def load(self, bids: Sequence[Level], asks: Sequence[Level], *, limit: int | None) -> None:
+        """Replace the book by a snapshot.
+
+        Raises BookError for malformed, unsorted or crossed levels; the book is then unusable.
+        """
+        self.bids.load(bids, limit=limit)
+        self.asks.load(asks, limit=limit)
+        self._check()
+
+    def apply(self, bids: Iterable[Level], asks: Iterable[Level]) -> tuple[list[Level], list[Level]]:
+        """Apply absolute levels and give the changes of the first `depth` levels as (bids, asks).
+
+        Raises BookError for a malformed level or when the result is crossed; the book is then unusable and must be
+        loaded again.
+        """
+        depth = self.depth
+        changed_bids: dict[str, str] = {}
+        changed_asks: dict[str, str] = {}
+        side = self.bids
+        for price, size in bids:
+            side.set(price, size, depth, changed_bids)
+        side.trim(self.limit)
+        side = self.asks
+        for price, size in asks:
+            side.set(price, size, depth, changed_asks)
+        side.trim(self.limit)
+        self._check()
+        return list(changed_bids.items()), list(changed_asks.items())
+
+    def top(self, depth: int) -> tuple[list[Level], list[Level]]:
+        """Give the first `depth` levels as (bids, asks), best first."""
+        return self.bids.top(depth), self.asks.top(depth)
+
+    @property
+    def complete(self) -> int:
+        """How many levels a side are known without holes (the smaller of both sides)."""
+        return min(self.bids.complete, self.asks.complete)
+
+    def digest(self) -> str:
+        """Give a fingerprint of every known level: equal for equal books."""
+        lines = [f"{price} {size}" for side in self.top(self.limit) for price, size in (*side, ("", ""))]
+        return blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
+
+    def _check(self) -> None:
+        if self.bids.keys and self.asks.keys and -self.bids.keys[0] >= self.asks.keys[0]:
+            raise BookError(f"best bid {self.bids.texts[0]} is not below best ask {self.asks.texts[0]}", "crossed")

@@ -1,0 +1,370 @@
+"""The one state machine that gets a book in sync, keeps it proven, and repairs it. Every venue uses it.
+
+    idle ──start──▶ waiting ──snapshot that splices──▶ live ──gap, mismatch, crossed, stalled──▶ waiting …
+                      │  ▲                               │
+              failed  ▼  │ retry_at                      └──lost (connection gone)──▶ idle
+                    backoff
+
+Single owner: only the core of the book's connection calls it. It asks for snapshots through `Owner.want_snapshot`; how
+(REST, or a new subscription) is the venue's business. Budgets: at once the first time, then full jitter with a doubling
+cap, forgotten only after `healthy_s` of unbroken sync; one attempt at a time, each with a deadline. The clock is passed
+in. A book whose checksum keeps failing is published as `unverifiable` rather than fetched for ever. Nothing is
+published unless it was checked: sequence, checksum where the venue has one, sorted, not crossed, never older than what
+was published before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from collector.books.book import Book, BookError
+from collector.books.contract import Budget
+from collector.books.verdict import Verdict
+from collector.clock import SECOND_NS
+from collector.records import BookDelta, BookSnapshot, Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    from collector.books.contract import Identity, Owner, Rule, Snapshot, Update
+    from collector.books.verdict import State, VerifiedBy
+    from collector.clock import Now
+    from collector.records import GapCause, Level, SnapshotCause
+
+Phase = Literal["idle", "waiting", "backoff", "live"]
+
+
+class BookSync:
+    """One book and its state. See the module's docstring."""
+
+    def __init__(
+        self, who: Identity, rule: Rule, book: Book, owner: Owner, rng: Random, budget: Budget | None = None
+    ) -> None:
+        self.who = who
+        self.rule = rule
+        self.book = book
+        self.owner = owner
+        self.rng = rng
+        self.budget = budget or Budget()
+        self.phase: Phase = "idle"
+        self.verdict = Verdict("syncing", reason="not subscribed yet")
+        self.last: int | None = None
+        self.ts: int | None = None
+        self.due: int | None = None
+        """Monotonic ns at which `wake` has something to do: the attempt's deadline, or the next try."""
+        self._floor: int | None = None
+        self._buffer: deque[Update] = deque(maxlen=self.budget.buffer)
+        self._attempts = 0
+        self._mismatches = 0
+        self._live_since = 0
+        self._gap: Gap | None = None
+
+    # -- inputs ------------------------------------------------------------------------------------------------------
+
+    def start(self, now: Now) -> None:
+        """Begin: the stream is subscribed (or its first message came)."""
+        if self.phase == "idle":
+            self._request(now)
+
+    def update(self, update: Update, now: Now) -> None:
+        """Take one message of changes."""
+        if self.phase != "live":
+            if self.phase == "idle":
+                self.start(now)
+            if not self.rule.snapshot_in_band:
+                update.recv_us = now.wall_us
+                self._buffer.append(update)
+            return
+        step = self.rule.step(update, self.last)
+        if step == "skip":
+            self.owner.counted("duplicate", f"{update.first}..{update.last} is not newer than {self.last}")
+        elif step == "gap":
+            expected = None if self.last is None else self.last + 1
+            upto = None if update.first is None else update.first - 1
+            self._broken("sequence", f"expected {expected}, got {update.first}", now, first=expected, last=upto)
+            if not self.rule.snapshot_in_band:
+                update.recv_us = now.wall_us
+                self._buffer.append(update)
+        else:
+            self._apply(update, now)
+
+    def snapshot(self, snapshot: Snapshot, now: Now) -> None:
+        """Take a snapshot: the answer to a request, or one that came in band."""
+        if self.phase == "idle" and self.rule.snapshot_in_band:
+            self.phase = "waiting"
+        if not self.rule.snapshot_in_band and self.phase != "waiting":
+            return  # a late answer to an attempt that was given up
+        if self.phase == "live" and snapshot.ts is not None and self.ts is not None and snapshot.ts < self.ts:
+            self.owner.counted("duplicate", "an unasked snapshot is older than the book")
+            return
+        if snapshot.last is not None and self._floor is not None and snapshot.last < self._floor:
+            self._failed(
+                f"the snapshot at {snapshot.last} is older than the book already published at {self._floor}", now
+            )
+            return
+        splice = self._splice(snapshot)
+        if isinstance(splice, str):
+            self._failed(splice, now)
+            return
+        try:
+            self.book.load(snapshot.bids, snapshot.asks, limit=snapshot.limit)
+        except BookError as error:
+            self._broken(error.cause, str(error), now)
+            return
+        if not self._accept_checksum(snapshot.checksum, now):
+            return
+        self._buffer.clear()
+        self._went_live(snapshot, now)
+        for update in splice:
+            if self.phase == "live":
+                self._apply(update, now)
+
+    def failed(self, reason: str, now: Now) -> None:
+        """Take note that the wanted snapshot could not be had."""
+        if self.phase == "waiting":
+            self._failed(reason, now)
+
+    def undecodable(self, now: Now) -> None:
+        """A message of this very book could not be decoded: it is lost."""
+        if self.phase == "live":
+            self._broken("undecodable", "a message of this book could not be decoded", now)
+
+    def suspect(self, reason: str, now: Now, state: Literal["unverifiable", "stale"] = "unverifiable") -> None:
+        """Something may be wrong with this book: it says so until the next message proves the chain whole."""
+        if self.phase == "live":
+            self._verdict(state, now, reason=reason)
+
+    def blocked(self, reason: str, now: Now) -> None:
+        """The venue does not give this book."""
+        self.lost(reason, now)
+        self._verdict("blocked", now, reason=reason)
+
+    def differs(self, bids: Sequence[Level], asks: Sequence[Level]) -> bool:
+        """Say whether the first levels differ, by value, from those that the venue gives by REST."""
+        ours = self.book.top(max(len(bids), len(asks)))
+        return any(
+            [(float(price), float(size)) for price, size in side]
+            != [(float(price), float(size)) for price, size in mine[: len(side)]]
+            for side, mine in zip((bids, asks), ours, strict=True)
+        )
+
+    def refuted(self, cause: Literal["stalled", "diverged"], detail: str, upto: int | None, now: Now) -> None:
+        """A comparison with the venue's REST book failed: it moved on while this stream was silent, or shows other
+        levels.
+        """
+        if self.phase == "live":
+            first = None if self.last is None or upto is None else self.last + 1
+            self._broken(cause, detail, now, first=first, last=upto)
+
+    def lost(self, cause: str, now: Now) -> None:
+        """The connection is gone."""
+        if self.phase == "live":
+            self._floor = self.last
+            self._open_gap("disconnect", now)
+        if self.phase != "idle":
+            self._verdict("syncing", now, reason=cause)
+        self.phase = "idle"
+        self.due = None
+        self._buffer.clear()
+
+    def wake(self, now: Now) -> None:
+        """Let deadlines pass."""
+        if (
+            self.phase == "live"
+            and self._attempts
+            and now.mono_ns - self._live_since > self.budget.healthy_s * SECOND_NS
+        ):
+            self._attempts = 0
+        if self.due is None or now.mono_ns < self.due:
+            return
+        if self.phase == "waiting":
+            self._failed(f"no snapshot within {self.budget.attempt_s:g} s", now)
+        else:
+            self._request(now)
+
+    # -- what is published -------------------------------------------------------------------------------------------
+
+    @property
+    def covered(self) -> int:
+        """Levels a side that the verdict speaks of."""
+        complete = min(self.book.complete, self.book.depth)
+        return complete if self.rule.covered_depth is None else min(complete, self.rule.covered_depth)
+
+    def image(self, cause: SnapshotCause, now: Now) -> BookSnapshot:
+        """Give the book as it stands as a record."""
+        depth = self.book.depth
+        bids, asks = self.book.top(depth)
+        who = self.who
+        return BookSnapshot(
+            venue=who.venue,
+            market=who.market,
+            instrument=who.instrument,
+            symbol=who.symbol,
+            ts=self.ts,
+            recv_ts=now.wall_us,
+            seq=self.last,
+            bids=bids,
+            asks=asks,
+            first_seq=self.last,
+            last_seq=self.last,
+            depth=depth,
+            known_bid=self.book.bids.known_to,
+            known_ask=self.book.asks.known_to,
+            cause=cause,
+        )
+
+    def _apply(self, update: Update, now: Now) -> None:
+        try:
+            bids, asks = self.book.apply(update.bids, update.asks)
+        except BookError as error:
+            self._broken(error.cause, str(error), now)
+            return
+        self.last = update.last
+        self.ts = update.ts
+        if not self._accept_checksum(update.checksum, now):
+            return
+        who = self.who
+        self.owner.record(
+            BookDelta(
+                venue=who.venue,
+                market=who.market,
+                instrument=who.instrument,
+                symbol=who.symbol,
+                ts=update.ts,
+                recv_ts=now.wall_us if update.recv_us is None else update.recv_us,
+                seq=update.last,
+                bids=bids,
+                asks=asks,
+                first_seq=update.first,
+                last_seq=update.last,
+                depth=self.book.depth,
+            )
+        )
+        if self.verdict.state != "in_sync" and self._mismatches < self.budget.mismatches:
+            self._verdict("in_sync", now, by=self.rule.verified_by)
+
+    # -- transitions -------------------------------------------------------------------------------------------------
+
+    def _request(self, now: Now) -> None:
+        self.phase = "waiting"
+        # A REST request is always answered, also late when the venue's budget is paused: asking again would only pile
+        # requests up.
+        self.due = now.mono_ns + int(self.budget.attempt_s * SECOND_NS) if self.rule.snapshot_in_band else None
+        if self.verdict.state not in ("gap", "stale", "diverged"):
+            self._verdict("syncing", now, reason="waiting for a snapshot")
+        self.owner.want_snapshot(now)
+
+    def _splice(self, snapshot: Snapshot) -> list[Update] | str:
+        """Give the buffered updates that follow the snapshot, or say why they do not."""
+        at = snapshot.last
+        following: list[Update] = []
+        for update in self._buffer:
+            step = self.rule.step(update, at)
+            if step == "gap":
+                if following:  # a hole in the buffer: only a snapshot beyond it helps, what stands before is of no use
+                    while self._buffer[0] is not update:
+                        self._buffer.popleft()
+                    return f"an update is missing between {at} and {update.first}"
+                return f"the snapshot at {at} does not reach the next update {update.first}"
+            if step == "apply":
+                following.append(update)
+                at = update.last
+        return following
+
+    def _went_live(self, snapshot: Snapshot, now: Now) -> None:
+        self.phase, self._live_since = "live", now.mono_ns
+        if self._mismatches < self.budget.mismatches:
+            self.due = None
+        self.last, self.ts, self._floor = snapshot.last, snapshot.ts, snapshot.last
+        self.owner.counted("sync_ok", "")
+        if self._gap is not None:
+            gap, self._gap = self._gap, None
+            self.owner.record(
+                self._gap_record(gap.cause, now, gap.first, gap.last, detected=gap.detected_ts, repaired=now.wall_us)
+            )
+        self.owner.record(self.image("sync", now))
+        if self._mismatches < self.budget.mismatches:
+            self._verdict("in_sync", now, by=self.rule.verified_by)
+
+    def _accept_checksum(self, checksum: int | None, now: Now) -> bool:
+        proven = self.rule.proven(self.book, checksum)
+        if proven is None:
+            return True
+        if proven:
+            self._mismatches = 0
+            self.owner.counted("checksum_match", "")
+            return True
+        self.owner.counted("checksum_mismatch", f"the venue says {checksum}")
+        self._mismatches += 1
+        if self._mismatches >= self.budget.mismatches:
+            self._verdict("unverifiable", now, reason=f"the checksum failed {self.budget.mismatches} times in a row")
+            self.due = self.due or now.mono_ns + int(self.budget.recheck_s * SECOND_NS)
+            return True
+        self._broken("checksum", f"the venue's checksum {checksum} does not match the book", now)
+        return False
+
+    def _broken(
+        self, cause: GapCause, detail: str, now: Now, *, first: int | None = None, last: int | None = None
+    ) -> None:
+        self._buffer.clear()
+        self._floor = self.last
+        self._open_gap(cause, now, first=first, last=last)
+        states: dict[str, State] = {"stalled": "stale", "diverged": "diverged"}
+        self._verdict(states.get(cause, "gap"), now, reason=detail)
+        self._retry(now)
+
+    def _failed(self, reason: str, now: Now) -> None:
+        self.owner.counted("sync_failed", reason)
+        if self.verdict.state == "syncing":
+            self._verdict("syncing", now, reason=reason)
+        self._retry(now)
+
+    def _retry(self, now: Now) -> None:
+        attempts, self._attempts = self._attempts, self._attempts + 1
+        if attempts == 0:
+            self._request(now)
+            return
+        ceiling = min(self.budget.cap_s, self.budget.base_s * 2 ** min(attempts - 1, 16))
+        self.phase = "backoff"
+        self.due = now.mono_ns + int(self.rng.uniform(0.0, ceiling) * SECOND_NS)
+
+    def _open_gap(self, cause: GapCause, now: Now, *, first: int | None = None, last: int | None = None) -> None:
+        if self._gap is None:
+            self._gap = self._gap_record(cause, now, first, last, detected=now.wall_us, repaired=None)
+            self.owner.record(self._gap)
+
+    def _gap_record(
+        self,
+        cause: GapCause,
+        now: Now,
+        first: int | None,
+        last: int | None,
+        *,
+        detected: int | None,
+        repaired: int | None,
+    ) -> Gap:
+        who = self.who
+        return Gap(
+            venue=who.venue,
+            market=who.market,
+            instrument=who.instrument,
+            symbol=who.symbol,
+            ts=self.ts,
+            recv_ts=now.wall_us,
+            channel="book",
+            first=first,
+            last=last,
+            count=None if first is None or last is None else max(0, last - first + 1),
+            cause=cause,
+            detected_ts=detected,
+            repaired_ts=repaired,
+        )
+
+    def _verdict(self, state: State, now: Now, *, by: VerifiedBy | None = None, reason: str = "") -> None:
+        before = self.verdict
+        since = before.since_us if before.state == state else now.wall_us
+        self.verdict = Verdict(state, since, by, reason)
+        if before.state != state or before.reason != reason:
+            self.owner.changed(self.verdict, now)

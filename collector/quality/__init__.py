@@ -1,0 +1,1 @@
+"""Is the data good: duplicates, holes, silence. Sans-I/O."""
