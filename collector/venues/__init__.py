@@ -1,0 +1,26 @@
+"""The exchanges: one folder each, sans-I/O. Opening any one of them teaches the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from collector.venues import binance, kraken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from collector.venues.protocol import Core, CoreSettings, Facts, Wanted
+
+
+class Venue(NamedTuple):
+    """What a venue's package offers. `throttle_seconds`: how long an answer stops the pool (status, headers, body)."""
+
+    facts: Facts
+    make_core: Callable[[Sequence[Wanted], CoreSettings, Facts], Core]
+    throttle_seconds: Callable[[int, Mapping[str, str], bytes], float | None]
+
+
+VENUES: Mapping[str, Venue] = {
+    "binance": Venue(binance.FACTS, binance.BinanceCore, binance.throttle_seconds),
+    "kraken": Venue(kraken.FACTS, kraken.KrakenCore, kraken.throttle_seconds),
+}

@@ -1,0 +1,208 @@
+"""What every venue core does the same way: streams, requests, dead letters, waking.
+
+A venue's own core (venues/<name>/core.py) adds its wire format, its subscriptions and its book rule, and nothing else.
+This class owns the streams of one connection; it is moved by the five inputs of `protocol.Core` and never does I/O,
+reads a clock or emits telemetry.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from random import Random
+from typing import TYPE_CHECKING
+
+from collector.books.book import Book
+from collector.books.contract import Identity
+from collector.books.sync import BookSync
+from collector.clock import MILLI_NS, SECOND_NS
+from collector.venues.protocol import DeadLetter, Fetch, Output, StreamStatus
+from collector.venues.stream import Stream
+from collector.venues.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from collector.books.contract import Rule
+    from collector.clock import Now
+    from collector.records import Record
+    from collector.venues.protocol import Answer, Channel, CoreSettings, Facts, FrameKind, UndecodableReason
+
+TICK_NS = SECOND_NS
+BUSY_TICK_NS = 250 * MILLI_NS
+"""How soon a core wakes again while a book is not in sync."""
+KEPT_LEVELS = 20_000
+"""Levels a side that a book may grow to where the venue sets no bound: far beyond every published depth."""
+MOST_DETAIL = 500
+
+
+class FieldError(ValueError):
+    """A field's value is not what the venue's protocol allows."""
+
+
+class VenueCore(ABC):
+    """The common part. `message_deadline_s`: see `Watch`."""
+
+    def __init__(self, facts: Facts, settings: CoreSettings, *, message_deadline_s: float | None = None) -> None:
+        self.facts = facts
+        self.settings = settings
+        self.out = Output()
+        self.deadline = 0
+        self.by_name: dict[str, Stream] = {}
+        self.open = False
+        self.watch = Watch(self, message_deadline_s)
+        self._random = Random(settings.seed)
+        self._fetches = 0
+        self._pending: dict[int, Stream | None] = {}
+
+    # -- what a venue adds -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def opened(self, now: Now) -> None:
+        """Start subscribing on a fresh connection."""
+
+    @abstractmethod
+    def subscribe(self, streams: Iterable[Stream], now: Now) -> None:
+        """Ask for those of the streams that were not asked for yet."""
+
+    @abstractmethod
+    def resubscribe(self, stream: Stream, now: Now) -> None:
+        """Drop one stream and ask for it again."""
+
+    @abstractmethod
+    def want_snapshot(self, stream: Stream, now: Now) -> None:
+        """Get a book snapshot in the venue's way."""
+
+    @abstractmethod
+    def want_check(self, stream: Stream, now: Now) -> None:
+        """Fetch a small REST book to learn whether a silent book still stands."""
+
+    @abstractmethod
+    def answered(self, fetch: Fetch, stream: Stream | None, answer: Answer, now: Now) -> None:
+        """Take the answer to a Fetch of this connection."""
+
+    @abstractmethod
+    def parse(self, data: bytes, now: Now) -> FrameKind:
+        """Take one text message."""
+
+    @abstractmethod
+    def rule(self, who: Identity) -> Rule:
+        """Give the rule that this instrument's book obeys."""
+
+    @abstractmethod
+    def tick(self, now: Now) -> None:
+        """Let the venue's own deadlines pass."""
+
+    # -- inputs ----------------------------------------------------------------------------------------------------
+
+    def connected(self, now: Now) -> None:
+        """See `protocol.Core`."""
+        self.open = True
+        self._pending.clear()
+        self.watch.last_message_ns = now.mono_ns
+        self.deadline = now.mono_ns + BUSY_TICK_NS
+        self.opened(now)
+
+    def disconnected(self, now: Now, cause: str) -> None:
+        """See `protocol.Core`."""
+        self.open = False
+        self._pending.clear()
+        for stream in self.by_name.values():
+            stream.disconnected(cause, now)
+
+    def frame(self, data: bytes, now: Now) -> FrameKind:
+        """See `protocol.Core`."""
+        self.watch.last_message_ns = now.mono_ns
+        return self.parse(data, now)
+
+    def binary(self, data: bytes, now: Now) -> FrameKind:
+        """See `protocol.Core`."""
+        self.watch.last_message_ns = now.mono_ns
+        return self.dead("unknown", "binary", "a binary message", data, now)
+
+    def reply(self, fetch: Fetch, answer: Answer, now: Now) -> None:
+        """See `protocol.Core`. Answers to requests of an earlier connection are void."""
+        if fetch.id in self._pending:
+            self.answered(fetch, self._pending.pop(fetch.id), answer, now)
+
+    def wake(self, now: Now) -> None:
+        """See `protocol.Core`."""
+        busy = False
+        for stream in tuple(self.by_name.values()):
+            book = stream.book
+            if book is None:
+                continue
+            book.wake(now)
+            busy = busy or book.phase in ("waiting", "backoff") or stream.checking is not None
+            if book.phase == "live" and now.mono_ns - stream.snapshot_ns > self.settings.snapshot_every_s * SECOND_NS:
+                if stream.snapshot_ns:
+                    self.out.records.append(book.image("periodic", now))
+                stream.snapshot_ns = now.mono_ns
+        if self.open:
+            self.watch.look(now)
+            self.tick(now)
+        self.deadline = now.mono_ns + (BUSY_TICK_NS if busy else TICK_NS)
+
+    def snapshots(self, now: Now) -> list[Record]:
+        """See `protocol.Core`."""
+        books = (stream.book for stream in self.by_name.values() if stream.book is not None)
+        return [book.image("segment", now) for book in books if book.phase == "live"]
+
+    def streams(self, *, digests: bool = False) -> list[StreamStatus]:
+        """See `protocol.Core`."""
+        return [self._status(stream, digests=digests) for stream in self.by_name.values()]
+
+    def _status(self, stream: Stream, *, digests: bool) -> StreamStatus:
+        who, book = stream.who, stream.book
+        status = StreamStatus(who.instrument, who.symbol, stream.channel, stream.verdict, stream.last_us, None)
+        if book is not None:
+            status.verdict = book.verdict
+            status.depth = book.covered
+            if digests and book.phase == "live":
+                status.digest = book.book.digest()
+        return status
+
+    # -- helpers for venues ----------------------------------------------------------------------------------------
+
+    def add(self, name: str, instrument: str, symbol: str, channel: Channel, *, levels: int = KEPT_LEVELS) -> Stream:
+        """Make the stream that the venue calls `name`. `levels`: how deep its book may be."""
+        who = Identity(self.facts.venue, self.facts.market, instrument, symbol)
+        stream = self.by_name[name] = Stream(self, name, who, channel)
+        if channel == "book":
+            stream.book = BookSync(who, self.rule(who), Book(self.settings.depth, levels), stream, self._random)
+        return stream
+
+    def soon(self, now: Now) -> None:
+        """Ask to be woken soon: a book is not in sync."""
+        self.deadline = min(self.deadline, now.mono_ns + BUSY_TICK_NS)
+
+    def fetch(
+        self,
+        endpoint: str,
+        path: str,
+        params: tuple[tuple[str, str], ...],
+        weight: int,
+        stream: Stream | None = None,
+    ) -> None:
+        """Ask the driver for a REST GET; its answer comes to `answered`, unless the connection ends first."""
+        self._fetches += 1
+        self._pending[self._fetches] = stream
+        symbol = None if stream is None else stream.who.symbol
+        self.out.commands.append(Fetch(self._fetches, endpoint, path, params, symbol, weight))
+
+    def dead(
+        self,
+        channel: FrameKind,
+        reason: UndecodableReason,
+        detail: str,
+        data: bytes,
+        now: Now,
+        streams: Iterable[Stream] | None = None,
+    ) -> FrameKind:
+        """Keep a message that cannot be decoded and lower the verdict of what it may have carried.
+
+        `streams`: those it belonged to; None: it may have been any stream's. Gives `channel` back.
+        """
+        self.out.dead.append(DeadLetter(channel, reason, detail[:MOST_DETAIL], data, now))
+        for stream in self.by_name.values() if streams is None else streams:
+            stream.undecodable(detail[:MOST_DETAIL], now, mine=streams is not None)
+        return channel
