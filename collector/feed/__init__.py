@@ -1,0 +1,1 @@
+"""Live, replay and record: three drivers of the same venue cores."""

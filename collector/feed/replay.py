@@ -1,0 +1,256 @@
+"""Replay: recorded frames through the very same cores as live, records as JSON lines to stdout, the verdict summary to
+stderr.
+
+One core per (exchange, market, run), runs one after the other, in the order in which they first appear; a line without
+`run` is a connection of its own. Lines of one run are merged by receive time, else by `n`. A tape of `record` is obeyed
+input by input. A foreign tape only holds what was received: `Send` is ignored, `Reconnect` counted, and a `Fetch`
+answered by the first unused REST line of the same endpoint and symbol at or after its time, at that line's place (a
+listing may also come from an earlier line); otherwise it fails as "not on tape", from which a core concludes nothing.
+Two replays of a tape are byte-identical: nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from collector.clock import Now
+from collector.feed.summary import Summary
+from collector.feed.tape import Closed, Place, RunStart, TapeError, TapeLine, body, read_tape
+from collector.records import encode_lines
+from collector.venues import VENUES
+from collector.venues.protocol import STATUS_NOT_ON_TAPE, Answer, CoreSettings, Fetch, Reconnect, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from collector.venues.protocol import Core
+
+SPOKEN_MARKETS = {"spot": "spot"}
+"""A tape's market names → ours; others are counted as not spoken."""
+OK = 200
+NOT_ON_TAPE = Answer(STATUS_NOT_ON_TAPE, b"", "", "not on tape")
+
+
+@dataclass(slots=True)
+class Line:
+    """A tape line with its place and time."""
+
+    place: Place
+    line: TapeLine
+    used: bool = False
+
+    @property
+    def wall_us(self) -> int | None:
+        """Receive time, µs."""
+        return None if self.line.recv_ts is None else round(self.line.recv_ts * 1e6)
+
+
+@dataclass(slots=True)
+class Run:
+    """The lines of one core."""
+
+    venue: str
+    market: str
+    name: str
+    lines: list[Line] = field(default_factory=list)
+
+
+def replay(
+    paths: Sequence[Path], out: IO[bytes], err: IO[str], *, strict: bool = False, tolerate_torn: bool = False
+) -> int:
+    """Replay tapes as one. Gives 0, or with `strict` 1 on any gap, mismatch, undecodable line or book that is not in
+    sync at its end.
+
+    Raises TapeError before the first record when a tape is unusable.
+    """
+    lines = [Line(place, line) for path in paths for place, line in read_tape(path, tolerate_torn=tolerate_torn)]
+    for line in lines:
+        body(line.line)
+    summary = Summary()
+    for run in _runs(lines, summary):
+        first = run.lines[0].line
+        if first.transport == "control":
+            _Player(run, _recorded_core(run), out, summary).own()
+        else:
+            core = VENUES[run.venue].make_core((), CoreSettings(open_world=True), VENUES[run.venue].facts)
+            _Player(run, core, out, summary).foreign()
+    out.flush()
+    summary.write(err)
+    return 1 if strict and summary.findings else 0
+
+
+def _runs(lines: Sequence[Line], summary: Summary) -> list[Run]:
+    runs: dict[tuple[str, str, str], Run] = {}
+    for at, line in enumerate(lines):
+        market = SPOKEN_MARKETS.get(line.line.market)
+        if line.line.exchange not in VENUES or market is None:
+            summary.not_spoken[f"{line.line.exchange} {line.line.market} {line.line.channel}"] += 1
+            continue
+        name = f"#{at}" if line.line.run is None else line.line.run
+        run = runs.setdefault((line.line.exchange, market, name), Run(line.line.exchange, market, name))
+        run.lines.append(line)
+    for run in runs.values():
+        if run.lines[0].line.mono_ns is not None:
+            continue  # a tape of ours stands in the order of its inputs
+        if all(line.line.recv_ts is not None for line in run.lines):
+            run.lines.sort(key=lambda line: line.line.recv_ts or 0.0)
+        elif all(line.line.n is not None for line in run.lines):
+            run.lines.sort(key=lambda line: line.line.n or 0)
+    return list(runs.values())
+
+
+def _recorded_core(run: Run) -> Core:
+    first = run.lines[0]
+    try:
+        start = msgspec.json.decode(first.line.raw, type=RunStart)
+        settings = msgspec.convert(start.settings, CoreSettings)
+        wanted = [msgspec.convert({"instrument": name, "channel": channel}, Wanted) for name, channel in start.wanted]
+    except msgspec.DecodeError as error:
+        raise TapeError(f"{first.place}: a recorded run must begin with a start line: {error}") from error
+    venue = VENUES[run.venue]
+    return venue.make_core(wanted, settings, venue.facts)
+
+
+class _Player:
+    """Drives one core over one run."""
+
+    def __init__(self, run: Run, core: Core, out: IO[bytes], summary: Summary) -> None:
+        self._run = run
+        self._core = core
+        self._out = out
+        self._summary = summary
+        self._waiting: deque[Fetch] = deque()
+        self._due: dict[int, Fetch] = {}
+        self._at = 0
+        self._start_us: int | None = None
+
+    # -- tapes of ours
+    # --------------------------------------------------------------------------------------------------------
+
+    def own(self) -> None:
+        """Obey a recorded run input by input."""
+        core = self._core
+        asked: dict[int, Fetch] = {}
+        for entry in self._run.lines[1:]:
+            line = entry.line
+            now = Now(line.mono_ns or 0, entry.wall_us)
+            if line.transport == "ws":
+                self._frame(entry, now)
+            elif line.transport == "rest":
+                fetch = asked.pop(line.fetch or 0, None)
+                if fetch is None:
+                    raise TapeError(f"{entry.place}: answers request {line.fetch}, which this run never made")
+                core.reply(fetch, Answer(line.status or 0, body(line), line.request or "", line.error or ""), now)
+            elif line.channel == "connected":
+                core.connected(now)
+            elif line.channel == "disconnected":
+                core.disconnected(now, msgspec.json.decode(line.raw, type=Closed).cause)
+            elif line.channel == "wake":
+                core.wake(now)
+            else:
+                raise TapeError(f"{entry.place}: unknown control line {line.channel!r}")
+            asked.update((fetch.id, fetch) for fetch in self._drain(entry))
+        self._summary.end(core, self._run.name, self._run.lines[-1].place)
+
+    # -- tapes of others
+    # ------------------------------------------------------------------------------------------------------
+
+    def foreign(self) -> None:
+        """Feed what somebody received; see the module's docstring for what a tape can and cannot answer."""
+        lines = self._run.lines
+        now = self._now(lines[0])
+        self._core.connected(now)
+        self._settle(lines[0], now)
+        for at, entry in enumerate(lines):
+            self._at = at
+            now = self._now(entry)
+            self._wake_until(entry, now)
+            if entry.line.transport == "ws":
+                self._frame(entry, now)
+            elif at in self._due:
+                self._answer(self._due.pop(at), entry, now)
+            self._settle(entry, now)
+        self._summary.end(self._core, self._run.name, lines[-1].place)
+        unused = sum(1 for entry in lines if entry.line.transport == "rest" and not entry.used)
+        if unused:
+            self._summary.unused[f"{self._run.venue} {self._run.market}"] += unused
+
+    def _now(self, entry: Line) -> Now:
+        wall = entry.wall_us
+        if wall is None:
+            return Now(1, None)
+        if self._start_us is None:
+            self._start_us = wall
+        return Now((wall - self._start_us) * 1_000 + 1, wall)
+
+    def _wake_until(self, entry: Line, now: Now) -> None:
+        """Let the deadlines before this line pass. Without receive times no time passes."""
+        if now.wall_us is None or self._start_us is None:
+            return
+        while self._core.deadline < now.mono_ns:
+            at = max(self._core.deadline, 1)
+            self._core.wake(Now(at, self._start_us + at // 1_000))
+            self._settle(entry, Now(at, self._start_us + at // 1_000))
+
+    def _settle(self, entry: Line, now: Now) -> None:
+        """Drain, and answer what can be answered at once: from an earlier listing, or with "not on tape"."""
+        fetches = deque(self._drain(entry))
+        while fetches:
+            fetch = fetches.popleft()
+            found = self._find(fetch)
+            if found is None:
+                self._core.reply(fetch, NOT_ON_TAPE, now)
+            elif found <= self._at:
+                self._answer(fetch, self._run.lines[found], now)
+            else:
+                self._due[found] = fetch
+            fetches.extend(self._drain(entry))
+
+    def _find(self, fetch: Fetch) -> int | None:
+        """Give the index of the REST line that answers: at or after now (a listing also before)."""
+        listing = fetch.symbol is None
+        for at, entry in enumerate(self._run.lines):
+            if entry.line.transport != "rest" or entry.used or at in self._due or (at < self._at and not listing):
+                continue
+            if _answers(entry.line, fetch):
+                return at
+        return None
+
+    def _answer(self, fetch: Fetch, entry: Line, now: Now) -> None:
+        entry.used = fetch.symbol is not None
+        self._core.reply(fetch, Answer(entry.line.status or OK, body(entry.line), entry.line.request or ""), now)
+
+    # -- both
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _frame(self, entry: Line, now: Now) -> None:
+        data = body(entry.line)
+        binary = entry.line.channel == "binary" and entry.line.encoding is not None
+        kind = self._core.binary(data, now) if binary else self._core.frame(data, now)
+        self._summary.frames[f"{self._run.venue} {self._run.market} {kind}"] += 1
+
+    def _drain(self, entry: Line) -> list[Fetch]:
+        out = self._core.out
+        if out.records:
+            self._out.write(encode_lines(out.records))
+        self._summary.take(self._run.venue, self._run.market, out, entry.place)
+        fetches = [command for command in out.commands if isinstance(command, Fetch)]
+        self._summary.reconnects += sum(1 for command in out.commands if isinstance(command, Reconnect))
+        out.clear()
+        return fetches
+
+
+def _answers(line: TapeLine, fetch: Fetch) -> bool:
+    if line.request is None:
+        return False
+    url = urlsplit(line.request.rpartition(" ")[2])
+    if url.path != fetch.path:
+        return False
+    asked = parse_qs(url.query)
+    return all(asked.get(key) == [value] for key, value in fetch.params if key in ("symbol", "pair"))
