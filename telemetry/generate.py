@@ -1,0 +1,130 @@
+"""Writes what follows from the telemetry schema: docs/telemetry.md and the list of names to expect in Prometheus.
+
+`python -m telemetry.generate` writes the files, `--check` only says whether they are as they would be written (exit 1
+if not). It owns those two files whole; nobody edits them by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from telemetry.model import Attribute, Metric, Registry
+from telemetry.registry import SCHEMA_DIR, load_registry
+
+DOCS = Path("docs") / "telemetry.md"
+NAMES = Path("telemetry") / "schema" / "prometheus-names.txt"
+
+_HEAD = """# Telemetry
+
+<!-- Generated from telemetry/schema by `python -m telemetry.generate`. Do not edit. -->
+
+Everything that MarketPrism says about itself. An attribute is called by its **key** in code and in log lines, by its
+**name** in OpenTelemetry, and by its name with underscores for dots as a label in Prometheus. Every series exists at 0
+from the moment that what it counts can happen.
+
+A metric has at most the given number of series. Whatever is beyond goes into one series with the label
+`otel_metric_overflow="true"`, and `marketprism_telemetry_series_refused_total` rises.
+"""
+_EVENTS_HEAD = """## Log events
+
+Beside its fields every line has `timestamp`, `level`, `event` and `logger`. It may have `exception`, and `suppressed`
+says how many equal lines were held back before it.
+"""
+
+
+def documents(registry: Registry) -> dict[Path, str]:
+    """The text of each generated file, by its path in the checkout."""
+    return {DOCS: _docs(registry), NAMES: _names(registry)}
+
+
+def main(argv: Sequence[str] | None = None, root: Path = SCHEMA_DIR.parent.parent) -> int:
+    """Write or check the generated files under `root`; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m telemetry.generate", description="Write what the schema implies.")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a file is not up to date")
+    check: bool = parser.parse_args(argv).check
+    stale: list[Path] = []
+    for path, text in documents(load_registry()).items():
+        target = root / path
+        if target.exists() and target.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path)
+        if not check:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    said = "not up to date, run python -m telemetry.generate" if check else "written"
+    sys.stdout.writelines(f"{path}: {said}\n" for path in stale)
+    return 1 if check and stale else 0
+
+
+def _names(registry: Registry) -> str:
+    names = sorted(name for metric in registry.metrics.values() for name in metric.samples)
+    return "".join(f"{name}\n" for name in names)
+
+
+def _docs(registry: Registry) -> str:
+    events = (
+        (f"`{event.name}`", event.severity, event.brief, _keys(event.attributes))
+        for _, event in sorted(registry.events.items())
+    )
+    resource = (
+        (f"`{attribute.name}`", attribute.brief, _examples(attribute))
+        for entity in registry.entities.values()
+        for attribute in entity.attributes
+    )
+    attributes = (_attribute(attribute) for _, attribute in sorted(registry.attributes.items()))
+    return "\n".join(
+        [
+            _HEAD,
+            "## Metrics\n",
+            *(_metric(metric) for _, metric in sorted(registry.metrics.items())),
+            "## Attributes\n",
+            _table(("key", "name", "type", "meaning", "values", "bound"), attributes),
+            _EVENTS_HEAD,
+            _table(("event", "level", "meaning", "fields"), events),
+            "## Resource\n",
+            _table(("attribute", "meaning", "example"), resource),
+        ]
+    )
+
+
+def _metric(metric: Metric) -> str:
+    names = " ".join(f"`{name}`" for name in metric.samples)
+    facts = [f"{metric.instrument}, unit `{metric.unit}`, in Prometheus {names}"]
+    if metric.attributes:
+        optional = ", ".join(f"`{use.attribute.key}`" for use in metric.attributes if not use.required)
+        rest = f" (not always: {optional})" if optional else ""
+        facts.append(f"attributes: {_keys(use.attribute for use in metric.attributes)}{rest}")
+        facts.append(f"at most {metric.bound} series")
+    if metric.buckets:
+        facts.append("buckets up to " + ", ".join(f"{bound:g}" for bound in metric.buckets))
+    if metric.codes:
+        facts.append("codes " + ", ".join(f"{code} `{name}`" for name, code in metric.codes.items()))
+    lines = "".join(f"- {fact}\n" for fact in facts)
+    return f"### {metric.name}\n\n{metric.brief}\n\n{lines}"
+
+
+def _attribute(attribute: Attribute) -> tuple[str, ...]:
+    members = "; ".join(f"`{value}` {brief}" for value, brief in attribute.members.items())
+    values = members or f"such as {_examples(attribute)}"
+    bound = "" if attribute.bound is None else str(attribute.bound)
+    return (f"`{attribute.key}`", f"`{attribute.name}`", attribute.type, attribute.brief, values, bound)
+
+
+def _keys(attributes: Iterable[Attribute]) -> str:
+    return ", ".join(f"`{attribute.key}`" for attribute in attributes)
+
+
+def _examples(attribute: Attribute) -> str:
+    return ", ".join(f"`{example}`" for example in attribute.examples)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines: list[Sequence[str]] = [heads, ["---"] * len(heads), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
