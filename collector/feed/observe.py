@@ -1,0 +1,379 @@
+"""What a feed tells telemetry: every cell that its connection adds to, and what is worth a line in the log.
+
+It owns the binding between what the drivers see and the names of the telemetry schema, and decides nothing about data.
+A message costs three additions on cells that are held, a record two; everything else happens once a burst or less. All
+series of a venue and market are made when the feed is, so that they exist at 0 before anything happens; those of an
+instrument when its stream is known. Lines that a venue could repeat for ever are held back for a while and say how many
+were.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Final, get_args
+
+from collector.books.verdict import STATES
+from collector.clock import SECOND_NS
+from collector.feed.deadletters import DeadLetters
+from collector.net.websocket import ConnectError, End
+from collector.records import BookDelta, BookSnapshot, Gap, GapCause, Quote, Record, Trade
+from collector.venues.protocol import (
+    CHANNELS,
+    Channel,
+    DeadLetter,
+    Event,
+    EventKind,
+    Facts,
+    FrameKind,
+    Send,
+    StreamStatus,
+    UndecodableReason,
+    VerdictChange,
+)
+from telemetry.cells import Counter, Gauge, Histogram, Metrics
+from telemetry.logs import SayRarely, get_logger
+
+log = get_logger(__name__)
+
+HOLD_BACK_S = 10.0
+"""A line of one kind about one thing is said at most this often."""
+_SAMPLE = 200
+
+_CLOSE: Final[dict[str, str]] = {
+    **dict.fromkeys(("normal", "going_away", "policy", "server_error", "restart", "try_later", "other_code"), "remote"),
+    **dict.fromkeys(("lost", "error"), "network"),
+    **dict.fromkeys(("too_big", "protocol_error"), "protocol"),
+    **dict.fromkeys(("silent_socket", "no_message", "all_silent"), "stalled"),
+    **dict.fromkeys(("lifetime", "server_shutdown"), "rotation"),
+    "internal_error": "defect",
+    "shutdown": "shutdown",
+}
+"""What a close is counted as. Anything else was asked for by the core, which then starts over: `resync`."""
+_OUTCOME: Final = {"refused", "tls", "timeout", "http", "dns"}
+_CODE: Final = {state: code for code, state in enumerate(STATES)}
+
+
+class _Messages:
+    """One channel's messages. `burst`: how many came since the last burst ended."""
+
+    __slots__ = ("burst", "duration", "received", "size")
+
+    def __init__(self, received: Counter, size: Counter, duration: Histogram) -> None:
+        self.received = received
+        self.size = size
+        self.duration = duration
+        self.burst = 0
+
+
+class FeedObserver:
+    """Counts and logs for one connection: the `Observer` of a LiveFeed.
+
+    `run` names the connection's tape in the dead-letter file. `mono_ns` tells the time by which lines are held back.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        facts: Facts,
+        connection: str,
+        mono_ns: Callable[[], int],
+        *,
+        dead_letters: DeadLetters | None = None,
+        run: str | None = None,
+    ) -> None:
+        self._venue, self._market = venue, market = facts.venue, facts.market
+        self._connection = connection
+        self._dead_letters = dead_letters
+        self._run = run or connection
+        self._rarely = SayRarely(
+            mono_ns, metrics.counter("marketprism.log.records.dropped").cell(log_drop_reason="rate")
+        )
+        self._bind_messages(metrics)
+        self._bind_quality(metrics)
+        self._bind_connection(metrics)
+        self._verdicts: dict[tuple[str, Channel], tuple[Gauge, Gauge]] = {}
+        self._states: dict[tuple[str, Channel], str] = {}
+        self._verdict_family = metrics.gauge("marketprism.verdict")
+        self._last_family = metrics.gauge("marketprism.last_message.time")
+        self._log = log.bind(venue=venue, market=market)
+
+    def _bind_messages(self, metrics: Metrics) -> None:
+        at = {"venue": self._venue, "market": self._market}
+        received, size = (metrics.counter(f"marketprism.{name}") for name in ("messages.received", "received.size"))
+        duration = metrics.histogram("marketprism.message.process.duration")
+        kinds: tuple[FrameKind, ...] = get_args(FrameKind)
+        self._messages = {
+            kind: _Messages(
+                received.cell(channel=kind, **at), size.cell(channel=kind, **at), duration.cell(channel=kind, **at)
+            )
+            for kind in kinds
+        }
+        written, lag = metrics.counter("marketprism.records.written"), metrics.histogram("marketprism.feed.lag")
+        lags = {channel: lag.cell(channel=channel, **at) for channel in CHANNELS}
+        # A snapshot's time is not that of an event, and a Gap has none.
+        timed: dict[type[Record], Channel] = {Trade: "trades", Quote: "quotes", BookDelta: "book"}
+        self._written: dict[type[Record], tuple[Counter, Histogram | None]] = {
+            kind: (written.cell(record_type=kind.__name__, **at), lags[timed[kind]] if kind in timed else None)
+            for kind in (Trade, Quote, BookSnapshot, BookDelta, Gap)
+        }
+        self._burst_size = metrics.histogram("marketprism.burst.size").cell()
+        undecodable = metrics.counter("marketprism.message.undecodable")
+        reasons: tuple[UndecodableReason, ...] = get_args(UndecodableReason)
+        self._undecodable = {
+            (kind, reason): undecodable.cell(channel=kind, undecodable_reason=reason, **at)
+            for kind in kinds
+            for reason in reasons
+        }
+
+    def _bind_quality(self, metrics: Metrics) -> None:
+        at = {"venue": self._venue, "market": self._market}
+        gaps, lost = (metrics.counter(f"marketprism.{name}") for name in ("gaps", "gap.records.lost"))
+        causes: tuple[GapCause, ...] = get_args(GapCause)
+        self._gaps = {
+            (channel, cause): (
+                gaps.cell(channel=channel, gap_cause=cause, **at),
+                lost.cell(channel=channel, gap_cause=cause, **at),
+            )
+            for channel in CHANNELS
+            for cause in causes
+        }
+        repair = metrics.histogram("marketprism.gap.repair.duration")
+        self._repairs = {channel: repair.cell(channel=channel, **at) for channel in CHANNELS}
+        duplicates = metrics.counter("marketprism.duplicates.dropped")
+        syncs, sums = metrics.counter("marketprism.book.syncs"), metrics.counter("marketprism.book.checksums")
+        requests = metrics.counter("marketprism.subscription.requests")
+        self._duplicates = {channel: duplicates.cell(channel=channel, **at) for channel in CHANNELS}
+        self._sent = requests.cell(subscription_outcome="sent", **at)
+        self._events: dict[EventKind, Counter] = {
+            "sync_ok": syncs.cell(sync_outcome="ok", **at),
+            "sync_failed": syncs.cell(sync_outcome="failed", **at),
+            "checksum_match": sums.cell(checksum_outcome="match", **at),
+            "checksum_mismatch": sums.cell(checksum_outcome="mismatch", **at),
+            "subscription_acked": requests.cell(subscription_outcome="acked", **at),
+            "subscription_rejected": requests.cell(subscription_outcome="rejected", **at),
+        }
+
+    def _bind_connection(self, metrics: Metrics) -> None:
+        at = {"venue": self._venue, "market": self._market}
+        self._state = metrics.gauge("marketprism.connection.state").cell(connection=self._connection, **at)
+        attempts, closed = (metrics.counter(f"marketprism.connection.{name}") for name in ("attempts", "closed"))
+        self._attempts = {
+            outcome: attempts.cell(attempt_outcome=outcome, **at) for outcome in ("ok", "error", *sorted(_OUTCOME))
+        }
+        self._closes = {cause: closed.cell(close_cause=cause, **at) for cause in sorted({*_CLOSE.values(), "resync"})}
+        self._delay = metrics.histogram("marketprism.reconnect.delay").cell(**at)
+
+    # -- messages and records -----------------------------------------------------------------------------------------
+
+    def frame(self, kind: FrameKind, size: int) -> None:
+        """Count one message: its payload has `size` bytes."""
+        messages = self._messages[kind]
+        messages.received.n += 1
+        messages.size.n += size
+        messages.burst += 1
+
+    def burst(self, duration_ns: int) -> None:
+        """Share the time of a burst among its messages."""
+        seen = [messages for messages in self._messages.values() if messages.burst]
+        count = sum(messages.burst for messages in seen)
+        for messages in seen:
+            messages.duration.observe(duration_ns / count / SECOND_NS, messages.burst)
+            messages.burst = 0
+
+    def records(self, records: list[Record]) -> None:
+        """Count records that were published together, and how late they are."""
+        self._burst_size.observe(len(records))
+        by_type = self._written
+        for record in records:
+            written, lag = by_type[type(record)]
+            written.n += 1
+            if lag is not None:
+                if record.ts is not None and record.recv_ts is not None:
+                    # A venue whose clock is ahead must not make the sum fall: it would look like a restart.
+                    late_s = max(record.recv_ts - record.ts, 0) / 1e6
+                    lag.b[bisect_left(lag.bounds, late_s)] += 1
+                    lag.sum += late_s
+            elif isinstance(record, Gap):
+                self._gap(record)
+
+    def _gap(self, gap: Gap) -> None:
+        channel: Channel = gap.channel  # type: ignore[assignment]  # a record's text, written by a core
+        if gap.repaired_ts is None:
+            gaps, lost = self._gaps[channel, gap.cause]
+            gaps.n += 1
+            lost.n += gap.count or 0
+            self._log_gap(gap)
+        elif gap.detected_ts is not None:
+            seconds = max(gap.repaired_ts - gap.detected_ts, 0) / 1e6
+            self._repairs[channel].observe(seconds)
+            held = self._rarely.every(("repaired", channel, gap.instrument), HOLD_BACK_S)
+            if channel == "book" and held is not None:
+                self._log.info(
+                    "marketprism.book.repaired",
+                    instrument=gap.instrument,
+                    gap_cause=gap.cause,
+                    duration=seconds,
+                    suppressed=held,
+                )
+
+    def _log_gap(self, gap: Gap) -> None:
+        held = self._rarely.every(("gap", gap.channel, gap.instrument, gap.cause), HOLD_BACK_S)
+        # A lost connection says so itself, once and not for every stream; nobody numbers quotes.
+        if held is None or gap.cause == "disconnect" or gap.channel == "quotes":
+            return
+        fields: dict[str, object] = {"instrument": gap.instrument, "gap_cause": gap.cause, "suppressed": held}
+        if gap.first is not None:
+            fields |= {"gap_first": str(gap.first), "gap_last": str(gap.last)}
+        if gap.count is not None:
+            fields["gap_count"] = gap.count
+        if gap.channel == "book":
+            self._log.warning("marketprism.book.gap", **fields)
+        else:
+            self._log.warning("marketprism.trades.gap", **fields)
+
+    # -- what else the core says --------------------------------------------------------------------------------------
+
+    def said(self, verdicts: list[VerdictChange], dead: list[DeadLetter], events: list[Event]) -> None:
+        """Take verdicts, dead letters and events."""
+        for change in verdicts:
+            self._verdict(change)
+        for letter in dead:
+            self._dead(letter)
+        for event in events:
+            self._event(event)
+
+    def _verdict(self, change: VerdictChange) -> None:
+        key, state = (change.instrument, change.channel), change.verdict.state
+        self._gauges(key)[0].n = _CODE[state]
+        before, self._states[key] = self._states.get(key), state
+        if before == state:
+            return
+        held = self._rarely.every(("verdict", key, state), HOLD_BACK_S)
+        if held is not None:
+            self._log.info(
+                "marketprism.verdict.changed",
+                instrument=change.instrument,
+                channel=change.channel,
+                verdict=state,
+                previous_verdict=before or "none",
+                reason=change.verdict.reason,
+                suppressed=held,
+            )
+
+    def _dead(self, letter: DeadLetter) -> None:
+        self._undecodable[letter.channel, letter.reason].n += 1
+        if self._dead_letters is not None:
+            self._dead_letters.write(self._venue, self._market, self._run, letter)
+        held = self._rarely.every(("dead", letter.channel, letter.reason), HOLD_BACK_S)
+        if held is not None:
+            self._log.warning(
+                "marketprism.message.undecodable",
+                connection=self._connection,
+                channel=letter.channel,
+                undecodable_reason=letter.reason,
+                error_message=letter.detail,
+                sample=letter.raw[:_SAMPLE].decode(errors="replace"),
+                suppressed=held,
+            )
+
+    def _event(self, event: Event) -> None:
+        counter = self._events.get(event.kind)
+        if counter is not None:
+            counter.n += 1
+        if event.kind == "duplicate":
+            channel: Channel = event.channel  # type: ignore[assignment]  # only data has duplicates
+            self._duplicates[channel].n += 1
+        elif event.kind == "subscription_rejected":
+            held = self._rarely.every(("rejected", event.instrument, event.detail), HOLD_BACK_S)
+            if held is not None:
+                self._log.warning(
+                    "marketprism.subscription.rejected",
+                    connection=self._connection,
+                    channel=event.channel,
+                    instrument=event.instrument,
+                    error_message=event.detail,
+                    suppressed=held,
+                )
+        elif event.kind == "sync_ok":
+            held = self._rarely.every(("synced", event.instrument), HOLD_BACK_S)
+            if held is not None:
+                self._log.info("marketprism.book.synced", instrument=event.instrument, suppressed=held)
+
+    def status(self, streams: list[StreamStatus]) -> None:
+        """Set every stream's gauges."""
+        for stream in streams:
+            verdict, last = self._gauges((stream.instrument, stream.channel))
+            verdict.n = _CODE[stream.verdict.state]
+            last.n = 0 if stream.last_message_us is None else stream.last_message_us / 1e6
+
+    def _gauges(self, key: tuple[str, Channel]) -> tuple[Gauge, Gauge]:
+        found = self._verdicts.get(key)
+        if found is None:
+            at = {"venue": self._venue, "market": self._market, "instrument": key[0], "channel": key[1]}
+            found = self._verdicts[key] = self._verdict_family.cell(**at), self._last_family.cell(**at)
+        return found
+
+    # -- the connection -----------------------------------------------------------------------------------------------
+
+    def sent(self, command: Send) -> None:
+        """Count a subscription request."""
+        if command.purpose != "ping":
+            self._sent.n += command.streams
+
+    def opened(self, url: str, seconds: float) -> None:
+        """Take note of a connection that was opened, and of how long that took."""
+        self._attempts["ok"].n += 1
+        self._state.n = 1
+        self._log.info("marketprism.connection.opened", connection=self._connection, url_full=url, duration=seconds)
+
+    def refused(self, url: str, error: ConnectError, delay_s: float) -> None:
+        """Take note of an attempt that failed; the next one comes after `delay_s` at the earliest."""
+        outcome = error.outcome if error.outcome in _OUTCOME else "error"
+        self._attempts[outcome].n += 1
+        self._delay.observe(delay_s)
+        self._log.warning(
+            "marketprism.connection.failed",
+            connection=self._connection,
+            url_full=url,
+            attempt_outcome=outcome,
+            error_type=str(error.status or error.outcome),
+            error_message=str(error),
+            delay=delay_s,
+        )
+
+    def closed(self, end: End, seconds: float, delay_s: float) -> None:
+        """Take note of a connection that ended. The next attempt comes after `delay_s` at the earliest."""
+        cause = _CLOSE.get(end.cause, "resync")
+        self._closes[cause].n += 1
+        self._state.n = 0
+        if end.cause == "too_big":
+            self._undecodable["unknown", "too_big"].n += 1
+        if cause != "shutdown":
+            self._delay.observe(delay_s)
+        if cause in ("rotation", "shutdown"):
+            self._log.info(
+                "marketprism.connection.ended", connection=self._connection, close_cause=cause, duration=seconds
+            )
+            return
+        fields: dict[str, object] = {"close_code": end.code} if end.code is not None else {}
+        self._log.warning(
+            "marketprism.connection.closed",
+            connection=self._connection,
+            close_cause=cause,
+            error_type=end.cause,
+            error_message=end.text,
+            duration=seconds,
+            delay=delay_s,
+            **fields,
+        )
+
+    def defect(self, error: Exception) -> None:
+        """Log an error that nothing below handled: a defect of ours."""
+        log.critical(
+            "marketprism.service.failed",
+            subject=f"feed {self._connection}",
+            error_type=type(error).__name__,
+            error_message=str(error),
+            exc_info=error,
+        )
