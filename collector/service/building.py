@@ -1,0 +1,141 @@
+"""Turns the configuration into feeds: which streams go on which connection, and what the connections of a venue share.
+
+It owns the wiring and no behaviour: budgets belong to the venue (its facts say how large), every connection has its
+own core, and all instruments of a venue stay on one connection as long as the venue takes that many streams on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from random import Random
+from typing import TYPE_CHECKING
+
+from collector.config.model import Binance
+from collector.feed.live import LiveFeed, Network
+from collector.feed.observe_net import PoolObserver
+from collector.net.budget import Budget
+from collector.net.connects import ConnectBudget
+from collector.net.rest import RestClient
+from collector.net.websocket import WebSocketOptions
+from collector.service.collection import Note, Placed
+from collector.service.noting import NotingObserver
+from collector.venues.protocol import CoreSettings, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import aiohttp
+
+    from collector.clock import Clock
+    from collector.config import Config
+    from collector.config.model import Venue as VenueConfig
+    from collector.feed.deadletters import DeadLetters
+    from collector.records import Record
+    from collector.service.tape_guard import GuardedTape
+    from collector.venues import Venue
+    from collector.venues.protocol import Channel, Facts
+    from telemetry.cells import Metrics
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parts:
+    """What all feeds are made with."""
+
+    config: Config
+    venues: Mapping[str, Venue]
+    session: aiohttp.ClientSession
+    metrics: Metrics
+    dead_letters: DeadLetters | None
+    tape: GuardedTape | None
+    publish: Callable[[list[Record]], None]
+    clock: Clock
+    rng: Random
+
+
+def build_feeds(parts: Parts) -> list[Placed]:
+    """One feed per connection, for every venue that is enabled."""
+    return [
+        placed
+        for name, settings in parts.config.enabled_venues().items()
+        for placed in _venue_feeds(parts, parts.venues[name], settings)
+    ]
+
+
+def wanted_of(config: Config, venue: VenueConfig) -> list[list[Wanted]]:
+    """What to collect from a venue: the streams of each instrument."""
+    instruments = venue.instruments or config.instruments
+    channels: Sequence[Channel] = venue.channels or config.channels
+    return [[Wanted(instrument, channel) for channel in channels] for instrument in instruments]
+
+
+def shares(wanted: Sequence[Sequence[Wanted]], streams: int) -> Iterator[list[Wanted]]:
+    """Split over connections of at most `streams` streams; an instrument's streams stay together."""
+    share: list[Wanted] = []
+    for of_instrument in wanted:
+        if share and len(share) + len(of_instrument) > streams:
+            yield share
+            share = []
+        share.extend(of_instrument)
+    yield share
+
+
+def facts_of(venue: Venue, settings: VenueConfig) -> Facts:
+    """The venue's facts, with other addresses where the configuration has some."""
+    facts = venue.facts
+    if settings.ws_url is not None:
+        facts = dataclasses.replace(facts, ws_urls=(settings.ws_url,))
+    if settings.rest_url is not None:
+        facts = dataclasses.replace(facts, rest_urls=(settings.rest_url,))
+    return facts
+
+
+def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig) -> Iterator[Placed]:
+    facts = facts_of(venue, settings)
+    budget = Budget(facts.pool.name, facts.pool.limit, facts.pool.interval_s, parts.clock)
+    connects = ConnectBudget(*facts.connects, parts.clock)
+    pool = PoolObserver(parts.metrics, facts.venue, budget, lambda: parts.clock().mono_ns)
+    by_name = frozenset(settings.instruments or ())
+    wanted = wanted_of(parts.config, settings)
+    for index, share in enumerate(shares(wanted, facts.streams_per_connection)):
+        name = str(index)
+        core_settings = CoreSettings(
+            depth=settings.depth,
+            trade_stream=settings.trade_stream if isinstance(settings, Binance) else "trade",
+            seed=parts.rng.getrandbits(32),
+        )
+        core = venue.make_core(share, core_settings, facts)
+        note = Note(since_us=parts.clock().wall_us)
+        run_name = f"{facts.venue}-{name}"
+        observer = NotingObserver(
+            parts.metrics, facts, name, lambda: parts.clock().mono_ns, dead_letters=parts.dead_letters, run=run_name
+        )
+        observer.note = note
+        rest = RestClient(
+            parts.session,
+            facts.rest_urls[0],
+            budget,
+            parts.clock,
+            used_header=facts.pool.used_header,
+            throttled=venue.throttle_seconds,
+            on_call=pool.call,
+        )
+        network = Network(
+            parts.session,
+            facts.ws_urls[0] + facts.ws_path,
+            rest,
+            connects,
+            WebSocketOptions(max_frame_bytes=facts.max_frame_bytes),
+        )
+        tape = parts.tape
+        run = None if tape is None else tape.run(run_name, facts, share, core_settings, parts.clock())
+        feed = LiveFeed(
+            name,
+            core,
+            network,
+            parts.publish,
+            observer,
+            rng=Random(parts.rng.getrandbits(64)),
+            clock=parts.clock,
+            tape=run,
+        )
+        yield Placed(feed, note, by_name)
