@@ -1,0 +1,284 @@
+"""The real collector and the simulator as processes, and what the journal must equal: the simulator's ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from collector.journal import Position, read
+from collector.records import AnyRecord, BookDelta, BookSnapshot, Gap, Trade
+
+VENUES = ("binance", "kraken")
+SYMBOLS = ("BTC-USDT", "ETH-USDT")
+Levels = dict[str, str]
+
+
+def poll_until(check: Callable[[], object], sentence: str, seconds: float = 30.0) -> Any:
+    """Give the check's first true result; fail with the sentence and the last result otherwise."""
+    deadline = time.monotonic() + seconds
+    last: object = None
+    while time.monotonic() < deadline:
+        last = check()
+        if last:
+            return last
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds:g} s: {sentence}; last: {last!r}")
+
+
+@dataclass
+class Books:
+    """What a consumer holds who applies snapshots and deltas."""
+
+    books: dict[tuple[str, str], tuple[Levels, Levels]] = field(default_factory=dict)
+    broken: set[tuple[str, str]] = field(default_factory=set)
+    last: dict[tuple[str, str], AnyRecord] = field(default_factory=dict)
+
+    def take(self, record: AnyRecord) -> None:
+        """Apply one record."""
+        key = (record.venue, record.instrument)
+        if isinstance(record, BookSnapshot):
+            self.books[key] = (dict(record.bids), dict(record.asks))
+            self.broken.discard(key)
+            self.last[key] = record
+        elif isinstance(record, BookDelta):
+            assert key in self.books, f"a delta of {key} before any snapshot"
+            if key in self.broken:
+                raise AssertionError(f"a delta of {key} after its gap and before a snapshot")
+            for side, changes in zip(self.books[key], (record.bids, record.asks), strict=True):
+                for price, size in changes:
+                    if size == "0":
+                        side.pop(price, None)
+                    else:
+                        side[price] = size
+            bids, asks = self.books[key]
+            if bids and asks:
+                assert max(map(float, bids)) < min(map(float, asks)), f"{key} is crossed"
+            assert len(bids) <= record.depth, f"{key} is deeper than published"
+            assert len(asks) <= record.depth, f"{key} is deeper than published"
+            self.last[key] = record
+        elif isinstance(record, Gap) and record.channel == "book" and record.repaired_ts is None:
+            self.broken.add(key)
+
+    def sides(self, key: tuple[str, str], depth: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        """Give the first levels by value, best first."""
+        bids, asks = ([(float(p), float(s)) for p, s in side.items()] for side in self.books[key])
+        return sorted(bids, reverse=True)[:depth], sorted(asks)[:depth]
+
+
+class Rig:
+    """A simulator, and collectors pointed at it."""
+
+    def __init__(self, folder: Path, *, seed: int = 1, rate: int = 200, options: tuple[str, ...] = ()) -> None:
+        self.folder = folder
+        self.journal = folder / "journal"
+        self.ca = folder / "ca.pem"
+        command = [sys.executable, "-m", "simulator", "--port", "0", "--tls-port", "0", "--seed", str(seed)]
+        command += ["--rate", str(rate), "--symbols", ",".join(SYMBOLS), "--ca-file", str(self.ca), *options]
+        self.simulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.simulator.stdout is not None
+        ready = json.loads(self.simulator.stdout.readline())
+        self.port, self.tls_port = ready["port"], ready["tls_port"]
+        self.collector: subprocess.Popen[bytes] | None = None
+        self.url = ""
+        self.books = Books()
+        self.trades: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self.gaps: list[Gap] = []
+        self._next: Position | None = None
+        self._log = (folder / "collector.log").open("ab")
+
+    def __enter__(self) -> Self:
+        """Leave with everything stopped."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop what still runs."""
+        for process in (self.collector, self.simulator):
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
+        if self.simulator.stdout is not None:
+            self.simulator.stdout.close()
+        self._log.close()
+
+    # -- the collector ----------------------------------------------------------------------------------------------
+
+    def config(self, **changes: object) -> Path:
+        """Write a configuration; `changes` are top-level keys."""
+        config: dict[str, object] = {
+            "instruments": list(SYMBOLS),
+            "venues": {
+                venue: {
+                    "ws_url": f"wss://127.0.0.1:{self.tls_port}/{venue}",
+                    "rest_url": f"https://127.0.0.1:{self.tls_port}/{venue}",
+                }
+                for venue in VENUES
+            },
+            "tls": {"ca_file": str(self.ca)},
+            "journal": {"directory": str(self.journal)},
+            "web": {"port": _free_port()},
+            **changes,
+        }
+        path = self.folder / "config.yaml"
+        path.write_text(json.dumps(config))
+        self.url = f"http://127.0.0.1:{config['web']['port']}"  # type: ignore[index]
+        return path
+
+    def start(self, *arguments: str, **changes: object) -> None:
+        """Start the collector; it need not be in sync yet."""
+        command = [sys.executable, "-m", "collector", "run", "--config", str(self.config(**changes)), *arguments]
+        self.collector = subprocess.Popen(command, stderr=self._log, stdout=self._log)
+        poll_until(lambda: self.get("/live"), "the collector answers", 20)
+
+    def stop(self) -> int:
+        """SIGTERM; give the exit code. It must end within 10 s."""
+        assert self.collector is not None
+        self.collector.send_signal(signal.SIGTERM)
+        return self.collector.wait(timeout=10)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.collector is not None
+        self.collector.kill()
+        self.collector.wait()
+
+    def get(self, path: str) -> Any:
+        """Give a JSON or text answer, whatever its status; None when nobody answers."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+                body = answer.read()
+        except urllib.error.HTTPError as error:
+            body = error.read()
+        except OSError:
+            return None
+        with contextlib.suppress(ValueError):
+            return json.loads(body)
+        return body.decode()
+
+    def health(self) -> dict[str, Any]:
+        """Give /health."""
+        return dict(self.get("/health") or {})
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Give the sum over the series of /metrics that carry the labels."""
+        total = 0.0
+        for line in str(self.get("/metrics")).splitlines():
+            series, _, value = line.partition(" # ")[0].rpartition(" ")
+            if series.partition("{")[0] == name and all(f'{key}="{text}"' in series for key, text in labels.items()):
+                total += float(value)
+        return total
+
+    def in_sync(self) -> bool:
+        """Say whether every venue is in sync."""
+        venues = self.health().get("venues", [])
+        states = [venue["state"] for venue in (venues.values() if isinstance(venues, dict) else venues)]
+        return len(states) == len(VENUES) and set(states) == {"in_sync"}
+
+    def wait_in_sync(self, seconds: float = 40.0) -> None:
+        """Wait until every venue is in sync."""
+        poll_until(self.in_sync, "both venues are in sync", seconds)
+
+    # -- the simulator ----------------------------------------------------------------------------------------------
+
+    def control(self, path: str, body: object = None, method: str | None = None) -> Any:
+        """Call a control endpoint."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/control/{path}", data, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def fault(self, kind: str, venue: str, **parameters: object) -> Any:
+        """Put a fault in force."""
+        return self.control("faults", {"kind": kind, "venue": venue, **parameters})
+
+    def heal(self) -> None:
+        """Lift all faults."""
+        self.control("faults", method="DELETE")
+
+    def settle(self) -> None:
+        """Stop the markets and wait until the collector has taken all that was sent."""
+        self.control("market", {"running": False})
+        before = -1.0
+        while True:
+            now = self.metric("marketprism_journal_records_accepted_total")
+            if now == before:
+                return
+            before = now
+            time.sleep(1.0)
+
+    # -- the truth --------------------------------------------------------------------------------------------------
+
+    def records(self) -> Iterator[AnyRecord]:
+        """Give everything in the journal, in order."""
+        for _, record in read(self.journal):
+            yield record
+
+    def follow(self) -> None:
+        """Take what the journal holds since the last time."""
+        for position, record in read(self.journal, self._next):
+            self._next = Position(position.epoch, position.offset + 1)
+            self.books.take(record)
+            key = (record.venue, record.instrument)
+            if isinstance(record, Trade):
+                assert int(record.id) not in self.trades[key], f"{key}: trade {record.id} stands twice"
+                self.trades[key].add(int(record.id))
+            elif isinstance(record, Gap):
+                self.gaps.append(record)
+
+    def check_books(self) -> int:
+        """Compare every book that the journal rebuilds with the ledger, to the depth of its verdict."""
+        self.follow()
+        return self.compare(self.books)
+
+    def compare(self, books: Books) -> int:
+        """Compare a consumer's books with the ledger at the same id or time; give how many were compared."""
+        compared = 0
+        for venue, instrument in books.books:
+            key = (venue, instrument)
+            assert key not in books.broken, f"{key} has an open gap"
+            last = books.last[key]
+            assert isinstance(last, BookSnapshot | BookDelta)
+            at = last.last_seq if venue == "binance" else last.ts
+            if at is None:
+                continue  # Kraken's snapshots carry no time: until its first update nobody can say what the truth was
+            query = f"venue={venue}&symbol={instrument}&at={at}"
+            truth = self.control(f"ledger/book?{query}")
+            depth = 10 if venue == "kraken" else 500
+            for name, mine in zip(("bids", "asks"), books.sides(key, depth), strict=True):
+                true = [(float(price), float(size)) for price, size in truth[name]][:depth]
+                assert mine == true, f"{key} {name} differ from the ledger at {at}"
+            compared += 1
+        return compared
+
+    def check_trades(self) -> int:
+        """Hold every trade of the ledger, from the first one journaled on, against the journal: once, or in a Gap."""
+        self.follow()
+        for (venue, instrument), have in self.trades.items():
+            holes = [
+                (gap.first or 0, gap.last or 1 << 62)
+                for gap in self.gaps
+                if (gap.venue, gap.instrument, gap.channel) == (venue, instrument, "trades") and gap.repaired_ts is None
+            ]
+            true = self.control(f"ledger/trades?venue={venue}&symbol={instrument}&from={min(have)}")["trades"]
+            for trade in true:
+                known = trade["id"] in have or any(first <= trade["id"] <= last for first, last in holes)
+                assert known, f"{venue} {instrument}: trade {trade['id']} is neither there nor in a gap"
+        return sum(map(len, self.trades.values()))
+
+
+def _free_port() -> int:
+    import socket  # noqa: PLC0415 - only here
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,184 @@
+"""Every fault that the simulator knows, against the running collector: afterwards every book equals the ledger and
+every trade is there once or inside a Gap.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.rig import Rig, poll_until
+
+pytestmark = pytest.mark.full
+BOOKS = 4
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "drop": ({"kind": "drop", "count": 3, "channel": "book"}, "gap"),
+    "drop a trade": ({"kind": "drop", "count": 2, "channel": "trades"}, "gap"),
+    "duplicate": ({"kind": "duplicate", "count": 5}, "none"),
+    "reorder": ({"kind": "reorder", "count": 3, "channel": "book"}, "any"),
+    "reorder trades": ({"kind": "reorder", "count": 3, "channel": "trades"}, "any"),
+    "corrupt json": ({"kind": "corrupt", "how": "json", "count": 3}, "undecodable"),
+    "corrupt type": ({"kind": "corrupt", "how": "type", "count": 3}, "undecodable"),
+    "malformed": ({"kind": "malformed", "count": 2}, "undecodable"),
+    "unknown type": ({"kind": "unknown_type", "count": 2}, "undecodable"),
+    "binary": ({"kind": "binary", "count": 2}, "undecodable"),
+    "oversized": ({"kind": "oversized", "bytes": 20_000_000, "count": 1}, "reconnect"),
+    "close": ({"kind": "close", "code": 1001}, "reconnect"),
+    "abort": ({"kind": "close", "abrupt": True}, "reconnect"),
+    "slow": ({"kind": "slow", "ms": 50, "seconds": 2}, "none"),
+    "clock skew": ({"kind": "clock_skew", "ms": -90_000, "seconds": 2}, "none"),
+}
+VENUE_FAULTS: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
+    "binance": {
+        "corrupt sequence": ({"kind": "corrupt", "how": "sequence", "channel": "book", "count": 2}, "gap"),
+        "stale snapshot": ({"kind": "rest_stale", "behind": 1000, "count": 2}, "none"),
+    },
+    "kraken": {
+        "corrupt checksum": ({"kind": "corrupt", "how": "checksum", "channel": "book", "count": 2}, "gap"),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """One collector lives through all the faults of this module."""
+    with Rig(tmp_path_factory.mktemp("faults")) as rig:
+        rig.start()
+        rig.wait_in_sync()
+        yield rig
+        assert rig.stop() == 0
+
+
+def _counts(rig: Rig, venue: str) -> dict[str, float]:
+    return {
+        "gap": rig.metric("marketprism_gaps_total", marketprism_venue=venue),
+        "undecodable": rig.metric("marketprism_message_undecodable_total", marketprism_venue=venue),
+        "reconnect": rig.metric("marketprism_connection_attempts_total", marketprism_venue=venue),
+    }
+
+
+def _whole_again(rig: Rig) -> None:
+    """Lift the faults, let the markets stand, and compare.
+
+    Kraken's books can be compared from their first update on.
+    """
+    rig.heal()
+    compared = 0
+    for seconds in (1.0, 5.0):
+        rig.control("market", {"running": True})
+        time.sleep(1.0)
+        rig.wait_in_sync(60)
+        time.sleep(seconds)
+        rig.settle()
+        compared = rig.check_books()
+        if compared == BOOKS:
+            break
+    assert compared == BOOKS
+    assert rig.check_trades() > 0
+    rig.control("market", {"running": True})
+
+
+@pytest.mark.parametrize("venue", ["binance", "kraken"])
+@pytest.mark.parametrize("name", FAULTS)
+def test_after_a_fault_every_book_equals_the_ledger_and_every_trade_is_there_once_or_in_a_gap(
+    rig: Rig, venue: str, name: str
+) -> None:
+    _run_fault(rig, venue, *FAULTS[name])
+
+
+@pytest.mark.parametrize(("venue", "name"), [(venue, name) for venue, own in VENUE_FAULTS.items() for name in own])
+def test_after_a_fault_of_its_own_a_venue_is_whole_again(rig: Rig, venue: str, name: str) -> None:
+    _run_fault(rig, venue, *VENUE_FAULTS[venue][name])
+
+
+def _run_fault(rig: Rig, venue: str, fault: dict[str, Any], seen_as: str) -> None:
+    rig.wait_in_sync(60)
+    before = _counts(rig, venue)
+    rig.control("faults", {"venue": venue, **fault})
+    if seen_as in before:
+        poll_until(lambda: _counts(rig, venue)[seen_as] > before[seen_as], f"the fault is counted as {seen_as}", 30)
+    else:
+        time.sleep(2.0)
+    _whole_again(rig)
+
+
+@pytest.mark.parametrize("venue", ["binance", "kraken"])
+def test_a_stalled_book_is_found_by_its_silence_although_the_socket_lives(rig: Rig, venue: str) -> None:
+    rig.wait_in_sync(60)
+    rig.fault("stall", venue, channel="book", symbol="BTC-USDT", heartbeats=True)
+
+    def noticed() -> bool:
+        rig.follow()
+        return any((gap.venue, gap.instrument, gap.cause) == (venue, "BTC-USDT", "stalled") for gap in rig.gaps)
+
+    poll_until(noticed, "the stall is a Gap", 60)
+    _whole_again(rig)
+
+
+@pytest.mark.parametrize("venue", ["binance", "kraken"])
+def test_a_venue_that_refuses_connections_is_tried_until_it_lets_us_in(rig: Rig, venue: str) -> None:
+    rig.wait_in_sync(60)
+    rig.fault("refuse", venue, seconds=4)
+    rig.fault("close", venue)
+    poll_until(
+        lambda: rig.metric(
+            "marketprism_connection_attempts_total", marketprism_venue=venue, marketprism_attempt_outcome="http"
+        ),
+        "the refusal is counted",
+    )
+    _whole_again(rig)
+
+
+@pytest.mark.parametrize(("status", "after"), [(429, 2), (418, 2), (451, None), (503, None)])
+def test_rest_refusals_delay_a_book_and_never_break_it(rig: Rig, status: int, after: int | None) -> None:
+    rig.wait_in_sync(60)
+    rig.fault("http", "binance", status=status, retry_after=after, endpoint="depth", count=2)
+    rig.fault("drop", "binance", channel="book", count=1)
+    poll_until(
+        lambda: rig.metric("http_client_request_duration_seconds_count", http_response_status_code=str(status)),
+        f"the answer {status} is counted",
+    )
+    _whole_again(rig)
+
+
+def test_a_certificate_that_cannot_be_verified_is_never_accepted(rig: Rig) -> None:
+    rig.wait_in_sync(60)
+    rig.fault("bad_certificate", "kraken", seconds=5)
+    rig.fault("close", "kraken")
+    poll_until(
+        lambda: rig.metric(
+            "marketprism_connection_attempts_total", marketprism_venue="kraken", marketprism_attempt_outcome="tls"
+        ),
+        "the refusal is counted as tls",
+    )
+    _whole_again(rig)
+
+
+def test_a_server_shutdown_notice_reconnects_at_once(rig: Rig) -> None:
+    rig.wait_in_sync(60)
+    before = rig.metric("marketprism_connection_closed_total", marketprism_venue="binance")
+    rig.control("shutdown-notice", {"venue": "binance"})
+    poll_until(
+        lambda: rig.metric("marketprism_connection_closed_total", marketprism_venue="binance") > before,
+        "the connection was replaced",
+    )
+    _whole_again(rig)
+
+
+def test_a_gap_of_one_symbol_leaves_the_other_symbols_of_the_venue_alone(tmp_path: Path) -> None:
+    with Rig(tmp_path, seed=3) as rig:
+        rig.start()
+        rig.wait_in_sync()
+        for venue in ("binance", "kraken"):
+            rig.fault("drop", venue, channel="book", symbol="BTC-USDT", count=1)
+        poll_until(lambda: rig.metric("marketprism_gaps_total", marketprism_channel="book") >= 2, "both gaps are there")
+        rig.wait_in_sync()
+        rig.settle()
+        rig.check_books()
+        assert {(gap.venue, gap.instrument) for gap in rig.gaps} == {("binance", "BTC-USDT"), ("kraken", "BTC-USDT")}
+        assert rig.stop() == 0
