@@ -16,7 +16,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     """Make a Bench in `tmp_path/journal`, with these settings; its journal is closed afterwards."""
     made: list[Bench] = []
 
-    def make_bench(**settings: Any) -> Bench:  # noqa: ANN401 - of several types
+    def make_bench(**settings: Any) -> Bench:
         bench = Bench(tmp_path / "journal", **settings)
         made.append(bench)
         return bench

@@ -99,7 +99,7 @@ class Disk:
 class Bench:
     """A journal in a directory with all of the above; `again` opens the same directory as the next run does."""
 
-    def __init__(self, directory: Path, **settings: Any) -> None:  # noqa: ANN401 - of several types
+    def __init__(self, directory: Path, **settings: Any) -> None:
         self.settings = JournalSettings(directory=directory, **settings)
         self.clock = FakeClock()
         self.heard = Heard()
@@ -148,7 +148,7 @@ def common(instrument: str, at: int) -> dict[str, Any]:
     }
 
 
-def trade(number: int, instrument: str = "BTC-USDT", **other: Any) -> Trade:  # noqa: ANN401 - of several types
+def trade(number: int, instrument: str = "BTC-USDT", **other: Any) -> Trade:
     fields = {"id": str(number), "id_space": "trade", "price": "61000.10", "size": "0.0100", "side": "buy"}
     return Trade(**{**common(instrument, number), **fields, **other})
 
