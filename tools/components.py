@@ -1,0 +1,188 @@
+"""What the stack consists of: for each component its command line, the ports it takes, and how it says that it is
+ready.
+
+Owns the ports and the folder layout. It must never start anything: `stack` does. The committed configs in otel/ and
+prometheus/ are used as they are: the collector and Jaeger read their addresses from STACK_ variables, and Prometheus,
+which reads none, finds its targets in files that are written here.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from tools.programs import ROOT, ToolsError, path
+
+HOST = "127.0.0.1"
+LOGS_FILE = "otel-logs.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Every port of the stack; the variable STACK_<NAME>_PORT sets it. `collector` is scraped, not taken."""
+
+    otlp_grpc: int = 4317
+    otlp_http: int = 4318
+    otelcol_metrics: int = 8888
+    otelcol_health: int = 13133
+    prometheus: int = 9090
+    jaeger: int = 16686
+    jaeger_otlp: int = 4319
+    jaeger_health: int = 13134
+    jaeger_metrics: int = 8889
+    collector: int = 8080
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Ports:
+        """The defaults, but for those that a variable sets.
+
+        Raises:
+            ToolsError: a variable is no port.
+        """
+        chosen = {}
+        for field in fields(cls):
+            text = environment.get(variable(field.name))
+            if text:
+                if not (text.isdecimal() and 0 < int(text) < 65536):
+                    raise ToolsError(f"{variable(field.name)} is {text!r}: expected a port, 1 to 65535")
+                chosen[field.name] = int(text)
+        return cls(**chosen)
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Ports that nobody uses now, so that several stacks run on one machine."""
+        with ExitStack() as held:
+            sockets = {field.name: held.enter_context(socket.socket()) for field in fields(cls)}
+            for taken in sockets.values():
+                taken.bind((HOST, 0))
+            return cls(**{name: taken.getsockname()[1] for name, taken in sockets.items()})
+
+    def variables(self) -> dict[str, str]:
+        """What the configs in otel/ read."""
+        return {variable(field.name): str(getattr(self, field.name)) for field in fields(self)}
+
+
+def variable(port: str) -> str:
+    """The environment variable of a port."""
+    return f"STACK_{port.upper()}_PORT"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """One process of the stack.
+
+    `takes` names the ports that must be free; `ready` answers 200 when it can be used; `url` is for people.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    takes: Mapping[str, int]
+    ready: str
+    url: str
+    serves: str
+    environment: Mapping[str, str]
+    folder: Path
+    log: Path
+
+
+def components(ports: Ports, data: Path) -> list[Component]:
+    """All components in the order of their start: first who receives, last who sends. Writes nothing."""
+    at = {name: f"http://{HOST}:{port}" for name, port in vars(ports).items()}
+    shared = ports.variables() | {
+        "STACK_PROMETHEUS_URL": at["prometheus"],
+        "STACK_JAEGER_OTLP_ENDPOINT": f"{HOST}:{ports.jaeger_otlp}",
+        "STACK_LOGS_FILE": str(data / LOGS_FILE),
+    }
+
+    # This Jaeger traces every query of its own to OTEL_EXPORTER_OTLP_ENDPOINT and has no setting against it.
+    own = {"OTEL_TRACES_SAMPLER": "always_off", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{ports.jaeger_otlp}"}
+
+    def component(name: str, *arguments: str, takes: Iterable[str], ready: str, url: str, serves: str) -> Component:
+        return Component(
+            name=name,
+            command=(str(path(name)), *arguments),
+            takes={port: getattr(ports, port) for port in takes},
+            ready=ready,
+            url=url,
+            serves=serves,
+            environment=shared | own if name == "jaeger" else shared,
+            folder=data,
+            log=data / f"{name}.log",
+        )
+
+    return [
+        component(
+            "jaeger",
+            f"--config={ROOT / 'otel' / 'jaeger.yaml'}",
+            takes=("jaeger", "jaeger_otlp", "jaeger_health", "jaeger_metrics"),
+            ready=f"{at['jaeger_health']}/status",
+            url=at["jaeger"],
+            serves="/api/traces, /api/services",
+        ),
+        component(
+            "prometheus",
+            f"--config.file={data / 'prometheus' / 'prometheus.yml'}",
+            f"--storage.tsdb.path={data / 'prometheus' / 'tsdb'}",
+            f"--web.listen-address={HOST}:{ports.prometheus}",
+            "--web.enable-otlp-receiver",
+            "--enable-feature=exemplar-storage",
+            # An Alertmanager that was down is told again this soon; the default is a minute.
+            "--rules.alert.resend-delay=5s",
+            takes=("prometheus",),
+            ready=f"{at['prometheus']}/-/ready",
+            url=at["prometheus"],
+            serves="/api/v1/query, /api/v1/otlp",
+        ),
+        component(
+            "otelcol",
+            f"--config={ROOT / 'otel' / 'agent.yaml'}",
+            takes=("otlp_grpc", "otlp_http", "otelcol_metrics", "otelcol_health"),
+            ready=at["otelcol_health"],
+            url=at["otlp_http"],
+            serves=f"OTLP over HTTP; over gRPC on {ports.otlp_grpc}",
+        ),
+    ]
+
+
+def prepare(ports: Ports, data: Path) -> None:
+    """Makes the folders, and Prometheus' configuration folder: the committed files, and the targets of these ports."""
+    folder = data / "prometheus"
+    targets = folder / "targets"
+    targets.mkdir(parents=True, exist_ok=True)
+    for committed in (ROOT / "prometheus").iterdir():
+        link = folder / committed.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(committed)
+    scraped = {
+        "marketprism-collector": ports.collector,
+        "otelcol": ports.otelcol_metrics,
+        "jaeger": ports.jaeger_metrics,
+        "prometheus": ports.prometheus,
+    }
+    for job, port in scraped.items():
+        (targets / f"{job}.json").write_text(json.dumps([{"targets": [f"{HOST}:{port}"]}]) + "\n")
+
+
+def occupied(component: Component) -> list[str]:
+    """A sentence for each of its ports that somebody else holds."""
+    return [
+        f"port {port} of {component.name} is in use: free it, or set {variable(name)} to another"
+        for name, port in component.takes.items()
+        if not bindable(port)
+    ]
+
+
+def bindable(port: int) -> bool:
+    """Whether a server could listen there."""
+    with socket.socket() as probe:
+        # As servers do: a port whose last connections are only fading out is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
