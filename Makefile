@@ -5,12 +5,12 @@ VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --no-input
-CODE := $(wildcard collector telemetry alerting simulator benchmarks tests)
+CODE := $(wildcard collector telemetry alerting simulator benchmarks tools tests)
 # Modules that write committed files from the code that they describe; each takes --check.
-GENERATORS := telemetry.generate
+GENERATORS := telemetry.generate collector.docs collector.describe_records
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-full lint format types fuzz bench docs lock build hooks clean
+.PHONY: help install demo test test-full lint format types soak fuzz bench docs lock build hooks clean tools stack
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,7 +24,7 @@ test: $(VENV)/.dev ## the tests, with branch coverage; under 5 minutes
 	$(BIN)/pytest --cov --cov-report=term
 
 test-full: $(VENV)/.dev ## the tests that take servers, processes or seconds
-	$(BIN)/pytest -m full
+	$(BIN)/pytest -m "full and not soak"
 
 lint: $(VENV)/.dev ## style, format and the arrows between packages
 	$(BIN)/ruff check .
@@ -37,6 +37,9 @@ format: $(VENV)/.dev ## rewrite to the style
 
 types: $(VENV)/.dev ## strict types
 	$(BIN)/mypy $(CODE)
+
+soak: $(VENV)/.dev ## what takes minutes to hours: fifty kills under load
+	$(BIN)/pytest -m soak
 
 fuzz: $(VENV)/.dev ## the property tests with fresh random input, a hundred times as much of it
 	$(BIN)/pytest -m "(hypothesis or fuzz) and not soak and not weather" --hypothesis-profile=fuzz
@@ -66,6 +69,12 @@ hooks: $(VENV)/.dev ## run lint and types before each commit
 clean: ## remove all that make made
 	rm -rf $(VENV) $(BENCH_VENV) dist build .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+tools: $(BIN)/python ## build the real OpenTelemetry Collector, Prometheus, Jaeger, Alertmanager: once, then cached
+	@$(BIN)/python -m tools.build
+
+stack: tools ## run the real OpenTelemetry Collector, Prometheus and Jaeger on otel/ and prometheus/ until Ctrl-C
+	@exec $(BIN)/python -m tools.stack
 
 # An environment is made once, and again when its lock or pyproject.toml changes.
 define install-locked
