@@ -50,7 +50,7 @@ def _size(price: str, size: str) -> float:
 class Side:
     """One side. `sign` is 1 for asks (lowest first), -1 for bids (highest first)."""
 
-    __slots__ = ("keys", "known_key", "sign", "sizes", "texts")
+    __slots__ = ("keys", "known_at_load", "known_key", "sign", "sizes", "texts")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
@@ -58,6 +58,7 @@ class Side:
         self.keys: list[float] = []
         self.texts: list[str] = []
         self.known_key: float | None = None
+        self.known_at_load = 0
 
     def load(self, levels: Iterable[Level], *, limit: int | None) -> None:
         """Replace everything. `limit`: the most levels that the source could have given; when reached, deeper ones are
@@ -78,7 +79,8 @@ class Side:
             texts.append(price)
             sizes[price] = size
         self.sizes, self.keys, self.texts = sizes, keys, texts
-        self.known_key = keys[-1] if limit is not None and len(keys) >= limit else None
+        self.known_at_load = len(keys)
+        self.known_key = keys[-1] if keys and limit is not None and len(keys) >= limit else None
 
     def set(self, price: str, size: str, depth: int, changes: dict[str, str]) -> None:
         """Apply one level; what changes within the first `depth` levels is put into `changes`."""
@@ -210,6 +212,24 @@ class Book:
     def complete(self) -> int:
         """How many levels a side are known without holes (the smaller of both sides)."""
         return min(self.bids.complete, self.asks.complete)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether most of the levels that a bounded snapshot knew are gone: the market moved through them."""
+        sides = (self.bids, self.asks)
+        return any(side.known_key is not None and side.complete * 4 < side.known_at_load for side in sides)
+
+    def differs(self, bids: Sequence[Level], asks: Sequence[Level]) -> bool:
+        """Say whether the first levels differ, by value, from those that the venue gives by REST.
+
+        Only levels that we know without holes count. Raises ValueError for what is not a number.
+        """
+        for theirs, ours in ((bids, self.bids), (asks, self.asks)):
+            known = min(len(theirs), ours.complete)
+            first = [(float(price), float(size)) for price, size in theirs][:known]
+            if first != [(float(price), float(size)) for price, size in ours.top(known)]:
+                return True
+        return False
 
     def digest(self) -> str:
         """Give a fingerprint of every known level: equal for equal books."""

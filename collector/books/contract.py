@@ -108,4 +108,6 @@ class Budget:
     """Consecutive syncs ended by a checksum mismatch before the book is published as unverifiable."""
     recheck_s: float = 600.0
     """How long a book is published as unverifiable before another sync is tried."""
+    widen_s: float = 30.0
+    """How often, at most, a snapshot is asked for because most levels that the last one knew are gone."""
     buffer: int = 10_000

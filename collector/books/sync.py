@@ -8,7 +8,8 @@
 Single owner: only the core of the book's connection calls it. It asks for snapshots through `Owner.want_snapshot`; how
 (REST, or a new subscription) is the venue's business. Budgets: at once the first time, then full jitter with a doubling
 cap, forgotten only after `healthy_s` of unbroken sync; one attempt at a time, each with a deadline. The clock is passed
-in. A book whose checksum keeps failing is published as `unverifiable` rather than fetched for ever. Nothing is
+in. A book whose checksum keeps failing is published as `unverifiable` rather than fetched for ever; one whose known
+range the market has left is fetched again while it stays live. Nothing is
 published unless it was checked: sequence, checksum where the venue has one, sorted, not crossed, never older than what
 was published before.
 """
@@ -18,21 +19,23 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
+from collector.books import published
 from collector.books.book import Book, BookError
 from collector.books.contract import Budget
 from collector.books.verdict import Verdict
 from collector.clock import SECOND_NS
-from collector.records import BookDelta, BookSnapshot, Gap
+from collector.records import BookDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from random import Random
 
     from collector.books.contract import Identity, Owner, Rule, Snapshot, Update
     from collector.books.verdict import State, VerifiedBy
     from collector.clock import Now
-    from collector.records import GapCause, Level, SnapshotCause
+    from collector.records import BookSnapshot, Gap, GapCause, SnapshotCause
 
+FUTURE_US = 60_000_000
+"""How far a venue's clock may be ahead of ours before its time stamps stop ordering snapshots."""
 Phase = Literal["idle", "waiting", "backoff", "live"]
 
 
@@ -55,18 +58,25 @@ class BookSync:
         self.due: int | None = None
         """Monotonic ns at which `wake` has something to do: the attempt's deadline, or the next try."""
         self._floor: int | None = None
+        self._dropped_ts: int | None = None
+        """Venue time of the newest update that was void for want of a snapshot."""
         self._buffer: deque[Update] = deque(maxlen=self.budget.buffer)
         self._attempts = 0
         self._mismatches = 0
         self._live_since = 0
+        self._asked = 0
+        self._widening = False
+        """A snapshot was asked for although the book is live: most of the levels that it knew are gone."""
         self._gap: Gap | None = None
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 
     def start(self, now: Now) -> None:
-        """Begin: the stream is subscribed (or its first message came)."""
+        """Begin: the stream is subscribed (or its first message came). A fresh subscription brings its own snapshot."""
         if self.phase == "idle":
-            self._request(now)
+            self._wait(now)
+            if not self.rule.snapshot_in_band:
+                self.owner.want_snapshot(now)
 
     def update(self, update: Update, now: Now) -> None:
         """Take one message of changes."""
@@ -76,6 +86,8 @@ class BookSync:
             if not self.rule.snapshot_in_band:
                 update.recv_us = now.wall_us
                 self._buffer.append(update)
+            elif update.ts is not None:
+                self._dropped_ts = max(update.ts, self._dropped_ts or update.ts)
             return
         step = self.rule.step(update, self.last)
         if step == "skip":
@@ -89,21 +101,25 @@ class BookSync:
                 self._buffer.append(update)
         else:
             self._apply(update, now)
+            if self._widening:
+                self._buffer.append(update)
 
     def snapshot(self, snapshot: Snapshot, now: Now) -> None:
         """Take a snapshot: the answer to a request, or one that came in band."""
         if self.phase == "idle" and self.rule.snapshot_in_band:
             self.phase = "waiting"
         if not self.rule.snapshot_in_band and self.phase != "waiting":
-            return  # a late answer to an attempt that was given up
-        if self.phase == "live" and snapshot.ts is not None and self.ts is not None and snapshot.ts < self.ts:
-            self.owner.counted("duplicate", "an unasked snapshot is older than the book")
+            if self._widening:
+                self._widened(snapshot, now)
+            return  # else a late answer to an attempt that was given up
+        outdated = self._outdated(snapshot, now)
+        if outdated and self.phase == "live":
+            self.owner.counted("duplicate", outdated)
             return
-        if snapshot.last is not None and self._floor is not None and snapshot.last < self._floor:
-            self._failed(
-                f"the snapshot at {snapshot.last} is older than the book already published at {self._floor}", now
-            )
+        if outdated:
+            self._failed(outdated, now)
             return
+        unordered = self.phase == "live" and (snapshot.ts is None or self._newest(now) is None)
         splice = self._splice(snapshot)
         if isinstance(splice, str):
             self._failed(splice, now)
@@ -120,11 +136,16 @@ class BookSync:
         for update in splice:
             if self.phase == "live":
                 self._apply(update, now)
+        if unordered:
+            self.suspect("an unasked snapshot without a time may be older than the book", now)
 
     def failed(self, reason: str, now: Now) -> None:
         """Take note that the wanted snapshot could not be had."""
         if self.phase == "waiting":
             self._failed(reason, now)
+        elif self._widening:
+            self._widening = False
+            self.owner.counted("sync_failed", f"no snapshot to know deeper levels again: {reason}")
 
     def undecodable(self, now: Now) -> None:
         """A message of this very book could not be decoded: it is lost."""
@@ -136,19 +157,15 @@ class BookSync:
         if self.phase == "live":
             self._verdict(state, now, reason=reason)
 
+    def confirmed(self, now: Now) -> None:
+        """The venue's REST book equals ours: what made it doubtful is settled."""
+        if self.phase == "live" and self.verdict.state != "in_sync" and self._mismatches < self.budget.mismatches:
+            self._verdict("in_sync", now, by="rest")
+
     def blocked(self, reason: str, now: Now) -> None:
         """The venue does not give this book."""
         self.lost(reason, now)
         self._verdict("blocked", now, reason=reason)
-
-    def differs(self, bids: Sequence[Level], asks: Sequence[Level]) -> bool:
-        """Say whether the first levels differ, by value, from those that the venue gives by REST."""
-        ours = self.book.top(max(len(bids), len(asks)))
-        return any(
-            [(float(price), float(size)) for price, size in side]
-            != [(float(price), float(size)) for price, size in mine[: len(side)]]
-            for side, mine in zip((bids, asks), ours, strict=True)
-        )
 
     def refuted(self, cause: Literal["stalled", "diverged"], detail: str, upto: int | None, now: Now) -> None:
         """A comparison with the venue's REST book failed: it moved on while this stream was silent, or shows other
@@ -167,6 +184,7 @@ class BookSync:
             self._verdict("syncing", now, reason=cause)
         self.phase = "idle"
         self.due = None
+        self._widening = False
         self._buffer.clear()
 
     def wake(self, now: Now) -> None:
@@ -174,9 +192,14 @@ class BookSync:
         if (
             self.phase == "live"
             and self._attempts
+            and self._mismatches < self.budget.mismatches
             and now.mono_ns - self._live_since > self.budget.healthy_s * SECOND_NS
         ):
-            self._attempts = 0
+            self._attempts = self._mismatches = 0
+        if self.phase == "live" and self.book.narrow and now.mono_ns - self._asked > self.budget.widen_s * SECOND_NS:
+            self._asked, self._widening, self._floor = now.mono_ns, True, self.last
+            self._buffer.clear()
+            self.owner.want_snapshot(now)
         if self.due is None or now.mono_ns < self.due:
             return
         if self.phase == "waiting":
@@ -194,26 +217,7 @@ class BookSync:
 
     def image(self, cause: SnapshotCause, now: Now) -> BookSnapshot:
         """Give the book as it stands as a record."""
-        depth = self.book.depth
-        bids, asks = self.book.top(depth)
-        who = self.who
-        return BookSnapshot(
-            venue=who.venue,
-            market=who.market,
-            instrument=who.instrument,
-            symbol=who.symbol,
-            ts=self.ts,
-            recv_ts=now.wall_us,
-            seq=self.last,
-            bids=bids,
-            asks=asks,
-            first_seq=self.last,
-            last_seq=self.last,
-            depth=depth,
-            known_bid=self.book.bids.known_to,
-            known_ask=self.book.asks.known_to,
-            cause=cause,
-        )
+        return published.image(self.who, self.book, self.last, self.ts, cause, now)
 
     def _apply(self, update: Update, now: Now) -> None:
         try:
@@ -242,19 +246,24 @@ class BookSync:
                 depth=self.book.depth,
             )
         )
-        if self.verdict.state != "in_sync" and self._mismatches < self.budget.mismatches:
+        verdict = self.verdict
+        proven = verdict.state == "in_sync" and verdict.by == self.rule.verified_by
+        if not proven and self._mismatches < self.budget.mismatches:
             self._verdict("in_sync", now, by=self.rule.verified_by)
 
     # -- transitions -------------------------------------------------------------------------------------------------
 
     def _request(self, now: Now) -> None:
+        self._wait(now)
+        self.owner.want_snapshot(now)
+
+    def _wait(self, now: Now) -> None:
         self.phase = "waiting"
         # A REST request is always answered, also late when the venue's budget is paused: asking again would only pile
         # requests up.
         self.due = now.mono_ns + int(self.budget.attempt_s * SECOND_NS) if self.rule.snapshot_in_band else None
         if self.verdict.state not in ("gap", "stale", "diverged"):
             self._verdict("syncing", now, reason="waiting for a snapshot")
-        self.owner.want_snapshot(now)
 
     def _splice(self, snapshot: Snapshot) -> list[Update] | str:
         """Give the buffered updates that follow the snapshot, or say why they do not."""
@@ -263,9 +272,7 @@ class BookSync:
         for update in self._buffer:
             step = self.rule.step(update, at)
             if step == "gap":
-                if following:  # a hole in the buffer: only a snapshot beyond it helps, what stands before is of no use
-                    while self._buffer[0] is not update:
-                        self._buffer.popleft()
+                if following:  # a hole in the buffer: only a snapshot beyond it helps
                     return f"an update is missing between {at} and {update.first}"
                 return f"the snapshot at {at} does not reach the next update {update.first}"
             if step == "apply":
@@ -274,33 +281,52 @@ class BookSync:
         return following
 
     def _went_live(self, snapshot: Snapshot, now: Now) -> None:
-        self.phase, self._live_since = "live", now.mono_ns
+        self.phase, self._live_since, self._asked = "live", now.mono_ns, now.mono_ns
         if self._mismatches < self.budget.mismatches:
             self.due = None
         self.last, self.ts, self._floor = snapshot.last, snapshot.ts, snapshot.last
         self.owner.counted("sync_ok", "")
         if self._gap is not None:
-            gap, self._gap = self._gap, None
-            self.owner.record(
-                self._gap_record(gap.cause, now, gap.first, gap.last, detected=gap.detected_ts, repaired=now.wall_us)
-            )
+            self.owner.record(published.repaired(self._gap, self.ts, now))
+            self._gap = None
         self.owner.record(self.image("sync", now))
         if self._mismatches < self.budget.mismatches:
             self._verdict("in_sync", now, by=self.rule.verified_by)
+
+    def _widened(self, snapshot: Snapshot, now: Now) -> None:
+        """Put a newer snapshot and what came since under a book that stays live."""
+        self._widening = False
+        splice = self._splice(snapshot)
+        if isinstance(splice, str) or self._outdated(snapshot, now):
+            self.owner.counted("sync_failed", f"the snapshot at {snapshot.last} does not meet the book at {self.last}")
+            return
+        try:
+            self.book.load(snapshot.bids, snapshot.asks, limit=snapshot.limit)
+            for update in splice:
+                self.book.apply(update.bids, update.asks)
+        except BookError as error:
+            self._broken(error.cause, str(error), now)
+            return
+        self.last = splice[-1].last if splice else snapshot.last
+        self._buffer.clear()
+        self.owner.counted("sync_ok", "")
+        self.owner.record(self.image("sync", now))
 
     def _accept_checksum(self, checksum: int | None, now: Now) -> bool:
         proven = self.rule.proven(self.book, checksum)
         if proven is None:
             return True
         if proven:
-            self._mismatches = 0
+            if self._mismatches >= self.budget.mismatches:
+                self._mismatches, self.due = 0, None
             self.owner.counted("checksum_match", "")
             return True
         self.owner.counted("checksum_mismatch", f"the venue says {checksum}")
         self._mismatches += 1
         if self._mismatches >= self.budget.mismatches:
             self._verdict("unverifiable", now, reason=f"the checksum failed {self.budget.mismatches} times in a row")
-            self.due = self.due or now.mono_ns + int(self.budget.recheck_s * SECOND_NS)
+            if self.phase != "live" or self.due is None:  # else the recheck is due already
+                self.due = now.mono_ns + int(self.budget.recheck_s * SECOND_NS)
             return True
         self._broken("checksum", f"the venue's checksum {checksum} does not match the book", now)
         return False
@@ -309,6 +335,7 @@ class BookSync:
         self, cause: GapCause, detail: str, now: Now, *, first: int | None = None, last: int | None = None
     ) -> None:
         self._buffer.clear()
+        self._widening = False
         self._floor = self.last
         self._open_gap(cause, now, first=first, last=last)
         states: dict[str, State] = {"stalled": "stale", "diverged": "diverged"}
@@ -321,6 +348,22 @@ class BookSync:
             self._verdict("syncing", now, reason=reason)
         self._retry(now)
 
+    def _outdated(self, snapshot: Snapshot, now: Now) -> str:
+        """Say why a snapshot is older than what this book saw already; empty when nothing shows it."""
+        newest = self._newest(now)
+        if snapshot.ts is not None and newest is not None and snapshot.ts < newest:
+            return "the snapshot is older than updates that came before it"
+        if snapshot.last is not None and self._floor is not None and snapshot.last < self._floor:
+            return f"the snapshot at {snapshot.last} is older than the book already published at {self._floor}"
+        return ""
+
+    def _newest(self, now: Now) -> int | None:
+        """Give the newest venue time that this book saw; one from the far future is not believed."""
+        newest = max((ts for ts in (self.ts, self._dropped_ts) if ts is not None), default=None)
+        if newest is not None and now.wall_us is not None and newest > now.wall_us + FUTURE_US:
+            return None
+        return newest
+
     def _retry(self, now: Now) -> None:
         attempts, self._attempts = self._attempts, self._attempts + 1
         if attempts == 0:
@@ -332,39 +375,12 @@ class BookSync:
 
     def _open_gap(self, cause: GapCause, now: Now, *, first: int | None = None, last: int | None = None) -> None:
         if self._gap is None:
-            self._gap = self._gap_record(cause, now, first, last, detected=now.wall_us, repaired=None)
+            self._gap = published.gap(self.who, cause, first, last, self.ts, now)
             self.owner.record(self._gap)
-
-    def _gap_record(
-        self,
-        cause: GapCause,
-        now: Now,
-        first: int | None,
-        last: int | None,
-        *,
-        detected: int | None,
-        repaired: int | None,
-    ) -> Gap:
-        who = self.who
-        return Gap(
-            venue=who.venue,
-            market=who.market,
-            instrument=who.instrument,
-            symbol=who.symbol,
-            ts=self.ts,
-            recv_ts=now.wall_us,
-            channel="book",
-            first=first,
-            last=last,
-            count=None if first is None or last is None else max(0, last - first + 1),
-            cause=cause,
-            detected_ts=detected,
-            repaired_ts=repaired,
-        )
 
     def _verdict(self, state: State, now: Now, *, by: VerifiedBy | None = None, reason: str = "") -> None:
         before = self.verdict
-        since = before.since_us if before.state == state else now.wall_us
+        since = now.wall_us if before.state != state or before.since_us is None else before.since_us
         self.verdict = Verdict(state, since, by, reason)
         if before.state != state or before.reason != reason:
             self.owner.changed(self.verdict, now)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 SPOKEN_MARKETS = {"spot": "spot"}
 """A tape's market names → ours; others are counted as not spoken."""
 OK = 200
+CONTROLS = ("connected", "disconnected", "wake")
+"""Control lines after a run's start."""
 NOT_ON_TAPE = Answer(STATUS_NOT_ON_TAPE, b"", "", "not on tape")
 
 
@@ -73,13 +75,12 @@ def replay(
     for line in lines:
         body(line.line)
     summary = Summary()
-    for run in _runs(lines, summary):
-        first = run.lines[0].line
-        if first.transport == "control":
-            _Player(run, _recorded_core(run), out, summary).own()
+    for run, core in [(run, _core(run)) for run in _runs(lines, summary)]:
+        player = _Player(run, core, out, summary)
+        if run.lines[0].line.transport == "control":
+            player.own()
         else:
-            core = VENUES[run.venue].make_core((), CoreSettings(open_world=True), VENUES[run.venue].facts)
-            _Player(run, core, out, summary).foreign()
+            player.foreign()
     out.flush()
     summary.write(err)
     return 1 if strict and summary.findings else 0
@@ -105,8 +106,33 @@ def _runs(lines: Sequence[Line], summary: Summary) -> list[Run]:
     return list(runs.values())
 
 
+def _core(run: Run) -> Core:
+    """Make the run's core. Raises TapeError when the run cannot be played."""
+    controls = [entry for entry in run.lines if entry.line.transport == "control"]
+    if not controls:
+        return VENUES[run.venue].make_core((), CoreSettings(open_world=True), VENUES[run.venue].facts)
+    core = _recorded_core(run)
+    for entry in controls[1:]:
+        if entry.line.channel not in CONTROLS:
+            raise TapeError(
+                f"{entry.place}: unknown control line {entry.line.channel!r}; expected one of {', '.join(CONTROLS)}"
+            )
+        if entry.line.channel == "disconnected":
+            _cause(entry)
+    return core
+
+
+def _cause(entry: Line) -> str:
+    try:
+        return msgspec.json.decode(entry.line.raw, type=Closed).cause
+    except msgspec.DecodeError as error:
+        raise TapeError(f"{entry.place}: a disconnected line must tell its cause: {error}") from error
+
+
 def _recorded_core(run: Run) -> Core:
     first = run.lines[0]
+    if (first.line.transport, first.line.channel) != ("control", "start"):
+        raise TapeError(f"{first.place}: a recorded run must begin with a start line")
     try:
         start = msgspec.json.decode(first.line.raw, type=RunStart)
         settings = msgspec.convert(start.settings, CoreSettings)
@@ -150,11 +176,9 @@ class _Player:
             elif line.channel == "connected":
                 core.connected(now)
             elif line.channel == "disconnected":
-                core.disconnected(now, msgspec.json.decode(line.raw, type=Closed).cause)
-            elif line.channel == "wake":
-                core.wake(now)
+                core.disconnected(now, _cause(entry))
             else:
-                raise TapeError(f"{entry.place}: unknown control line {line.channel!r}")
+                core.wake(now)
             asked.update((fetch.id, fetch) for fetch in self._drain(entry))
         self._summary.end(core, self._run.name, self._run.lines[-1].place)
 
@@ -249,7 +273,10 @@ class _Player:
 def _answers(line: TapeLine, fetch: Fetch) -> bool:
     if line.request is None:
         return False
-    url = urlsplit(line.request.rpartition(" ")[2])
+    try:
+        url = urlsplit(line.request.rpartition(" ")[2])
+    except ValueError:
+        return False  # somebody's note rather than an address
     if url.path != fetch.path:
         return False
     asked = parse_qs(url.query)

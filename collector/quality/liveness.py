@@ -50,7 +50,7 @@ class Pulse:
         """Take one message of data."""
         if self.count == 0:
             self.first = mono_ns
-            self.remedies = 0
+        self.remedies = 0
         self.last = mono_ns
         self.count += 1
 

@@ -133,9 +133,12 @@ class VenueCore(ABC):
                 continue
             book.wake(now)
             busy = busy or book.phase in ("waiting", "backoff") or stream.checking is not None
-            if book.phase == "live" and now.mono_ns - stream.snapshot_ns > self.settings.snapshot_every_s * SECOND_NS:
-                if stream.snapshot_ns:
-                    self.out.records.append(book.image("periodic", now))
+            if book.phase != "live":
+                continue
+            if not stream.snapshot_ns:
+                stream.snapshot_ns = now.mono_ns
+            elif now.mono_ns - stream.snapshot_ns > self.settings.snapshot_every_s * SECOND_NS:
+                self.out.records.append(book.image("periodic", now))
                 stream.snapshot_ns = now.mono_ns
         if self.open:
             self.watch.look(now)

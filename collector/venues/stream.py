@@ -179,7 +179,7 @@ class Stream:
         """Set the verdict of a stream that is not a book."""
         before = self.verdict
         if before.state != state or before.reason != reason:
-            since = before.since_us if before.state == state else now.wall_us
+            since = now.wall_us if before.state != state or before.since_us is None else before.since_us
             self.verdict = Verdict(state, since, by, reason)
             self.changed(self.verdict, now)
 

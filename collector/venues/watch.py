@@ -92,4 +92,5 @@ class Watch:
         behind = upto is None or book.last is None or book.last < upto
         if behind and stream.pulse.last < at - CHECK_GRACE_NS:
             book.refuted("stalled", f"silent while the venue's book moved on to {upto or 'other levels'}", upto, now)
-            self._core.resubscribe(stream, now)
+            if not book.rule.snapshot_in_band:  # else asking for a snapshot has subscribed again
+                self._core.resubscribe(stream, now)

@@ -137,17 +137,23 @@ class BinanceCore(VenueCore):
             return
         try:
             depth = wire.depth_book(answer.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            convert.clean(answer.body, depth.bids, depth.asks)
+            differs = checking and depth.lastUpdateId == book.last and book.book.differs(depth.bids, depth.asks)
+            limit = convert.limit_of(answer.request)
+        except (msgspec.DecodeError, ValueError) as error:
             self.dead("book", "type", f"{fetch.endpoint}: {error}", answer.body, now, ())
-            if not checking:
+            if checking:
+                self.watch.check_failed(stream, answer, now)
+            else:
                 book.failed("the depth snapshot could not be decoded", now)
             return
         if not checking:
-            limit = convert.limit_of(answer.request)
             book.snapshot(Snapshot(depth.bids, depth.asks, depth.lastUpdateId, None, None, limit), now)
-        elif depth.lastUpdateId == book.last and book.differs(depth.bids, depth.asks):
+        elif differs:
             book.refuted("diverged", f"at id {book.last} the venue's REST book shows other levels", None, now)
         else:
+            if depth.lastUpdateId == book.last:
+                book.confirmed(now)
             self.watch.checked(stream, depth.lastUpdateId, now, same=depth.lastUpdateId <= (book.last or 0))
 
     def _fetch_depth(self, stream: Stream, endpoint: str, limit: int) -> None:
@@ -278,7 +284,7 @@ class BinanceCore(VenueCore):
         upper = symbol.upper()
         instrument = (self._instruments or {}).get(upper) or split_symbol(upper, QUOTES)
         if not self.settings.open_world or instrument is None:
-            return self.dead(channel, "unknown_symbol", f"stream {name!r} was not asked for", data, now, ())
+            return self.dead(channel, "unknown_symbol", f"stream {name!r} was not asked for", data, now)
         return self._route(f"{symbol}@{kind}", instrument, upper, channel)
 
     def _route(self, name: str, instrument: str, symbol: str, channel: Channel) -> Route:

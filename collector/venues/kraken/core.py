@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 LISTING_S = 10
 OK = 200
 NAMES: dict[Channel, str] = {"book": "book", "trades": "trade", "quotes": "ticker"}
+REQUESTS = ("instrument", *NAMES.values())
+"""What a request is about, by its number modulo their count."""
 TYPES = ("snapshot", "update")
 CONTROL = ("heartbeat", "status", "pong")
 NOT_SPOKEN = ("ohlc", "level3")
@@ -84,8 +86,8 @@ class KrakenCore(VenueCore):
         self._ask("subscribe", [stream])
 
     def want_snapshot(self, stream: Stream, now: Now) -> None:
-        """Subscribe again, unless the snapshot of a subscription just made is on its way."""
-        if stream.asked and stream.acked and self.open:
+        """Subscribe again: the snapshot comes in band."""
+        if stream.asked and self.open:
             stream.acked = False
             self.resubscribe(stream, now)
 
@@ -116,16 +118,16 @@ class KrakenCore(VenueCore):
         if stream is None or stream.book is None:
             return
         try:
-            told = wire.rest_depth(answer.body) if answer.status == OK else None
-        except msgspec.DecodeError as error:
+            same = _same(stream.book, answer) if answer.status == OK else None
+        except (msgspec.DecodeError, ValueError) as error:
             self.dead("book", "type", f"{fetch.endpoint}: {error}", answer.body, now, ())
-            told = None
-        if told is None or told.error or not told.result:
+            same = None
+        if same is None:
             self.watch.check_failed(stream, answer, now)
             return
-        book = next(iter(told.result.values()))
-        bids, asks = ([(level[0], level[1]) for level in side] for side in (book.bids, book.asks))
-        self.watch.checked(stream, None, now, same=not stream.book.differs(bids, asks))
+        if same:
+            stream.book.confirmed(now)
+        self.watch.checked(stream, None, now, same=same)
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
@@ -152,13 +154,12 @@ class KrakenCore(VenueCore):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             problem = str(error)
         if problem:
-            owners = [stream for stream in self.by_name.values() if stream.channel == channel]
-            return self.dead(channel, "type", problem, data, now, owners)
+            return self.dead(channel, "type", problem, data, now, self._named(message))
         for item in items:
             stream = self.by_name.get(f"{message.channel}:{item.symbol}")
             if stream is None:
                 if not self.settings.open_world:
-                    self.dead(channel, "unknown_symbol", f"{item.symbol!r} was not asked for", data, now, ())
+                    self.dead(channel, "unknown_symbol", f"{item.symbol!r} was not asked for", data, now)
                     continue
                 levels = convert.offered_depth(item) if isinstance(item, wire.BookItem) else None
                 stream = self._add(item.symbol, channel, levels)
@@ -167,6 +168,14 @@ class KrakenCore(VenueCore):
             except (FieldError, UnicodeDecodeError) as error:
                 self.dead(channel, "value", str(error), data, now, (stream,))
         return channel
+
+    def _named(self, message: wire.Envelope) -> list[Stream] | None:
+        """Give the streams that a message with a broken item names; None when not even that can be read."""
+        try:
+            named = [self.by_name.get(f"{message.channel}:{item.symbol}") for item in wire.named(message.data)]
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return [stream for stream in named if stream is not None] or None
 
     def _book(self, stream: Stream, item: wire.Item, kind: str, now: Now) -> None:
         message = cast("wire.BookItem", item)
@@ -193,7 +202,7 @@ class KrakenCore(VenueCore):
     def _take_instruments(self, message: wire.Envelope, data: bytes, now: Now) -> FrameKind:
         try:
             pairs = wire.instruments(message.data).pairs
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return self.dead("control", "type", str(error), data, now, ())
         known = self._pairs = {**(self._pairs or {}), **{pair.symbol: pair for pair in pairs}}
         for stream in tuple(self.by_name.values()):
@@ -234,9 +243,12 @@ class KrakenCore(VenueCore):
             if stream is not None:
                 stream.acknowledged(now)
             return "control"
-        refused = [s for s in self.by_name.values() if s.who.symbol == message.symbol and not s.acked]
-        for owner in refused if stream is None else [stream]:
-            owner.rejected(message.error[:200], now, final=UNSUPPORTED in message.error)
+        asked_for = REQUESTS[(message.req_id or 0) % len(REQUESTS)]  # a refusal does not repeat the channel
+        refused = self.by_name.get(f"{asked_for}:{message.symbol}") if stream is None else stream
+        if refused is not None:
+            refused.rejected(message.error[:200], now, final=UNSUPPORTED in message.error)
+        else:
+            self.out.events.append(Event("subscription_rejected", "control", "", message.error[:200]))
         return "control"
 
     def _ask(self, method: Literal["subscribe", "unsubscribe"], streams: Sequence[Stream]) -> None:
@@ -256,10 +268,21 @@ class KrakenCore(VenueCore):
 
     def _send(self, method: Literal["subscribe", "unsubscribe"], params: Mapping[str, object], streams: int) -> None:
         self._requests += 1
-        text = msgspec.json.encode({"method": method, "params": params, "req_id": self._requests}).decode()
+        number = self._requests * len(REQUESTS) + REQUESTS.index(str(params["channel"]))
+        text = msgspec.json.encode({"method": method, "params": params, "req_id": number}).decode()
         self.out.commands.append(Send(text, method, streams))
 
     def _add(self, symbol: str, channel: Channel, levels: int | None = None) -> Stream:
         return self.add(
             f"{NAMES[channel]}:{symbol}", symbol.replace("/", "-"), symbol, channel, levels=levels or self._depth
         )
+
+
+def _same(book: BookSync, answer: Answer) -> bool | None:
+    """Say whether a REST book equals ours; None when the venue gave an error instead of one."""
+    told = wire.rest_depth(answer.body)
+    if told.error or not told.result:
+        return None
+    theirs = next(iter(told.result.values()))
+    bids, asks = ([(level[0], level[1]) for level in side] for side in (theirs.bids, theirs.asks))
+    return not book.book.differs(bids, asks)

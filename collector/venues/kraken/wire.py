@@ -68,6 +68,12 @@ class TickerItem(Struct, gc=False):
     timestamp: str = ""
 
 
+class Named(Struct):
+    """An item of which nothing but its owner can be read."""
+
+    symbol: str
+
+
 Item = BookItem | TradeItem | TickerItem
 
 
@@ -112,6 +118,7 @@ envelope = msgspec.json.Decoder(Envelope).decode
 books = msgspec.json.Decoder(list[BookItem]).decode
 trades = msgspec.json.Decoder(list[TradeItem]).decode
 tickers = msgspec.json.Decoder(list[TickerItem]).decode
+named = msgspec.json.Decoder(list[Named]).decode
 instruments = msgspec.json.Decoder(Instruments).decode
 acknowledged = msgspec.json.Decoder(Acknowledged).decode
 rest_depth = msgspec.json.Decoder(RestAnswer).decode

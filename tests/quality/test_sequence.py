@@ -1,0 +1,56 @@
+"""Ids that a venue counts one by one."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.quality.sequence import IdSequence
+
+
+def seen(*values: int) -> list[str]:
+    sequence = IdSequence()
+    return [sequence.see(value) for value in values]
+
+
+def test_the_first_id_and_each_one_after_it_is_next() -> None:
+    assert seen(7, 8, 9) == ["next", "next", "next"]
+
+
+def test_a_jump_is_a_gap_whose_ends_are_named() -> None:
+    sequence = IdSequence()
+    sequence.see(7)
+    assert sequence.see(11) == "gap"
+    assert sequence.holes[-1] == (8, 10)
+
+
+def test_an_id_seen_before_is_a_duplicate() -> None:
+    assert seen(7, 8, 8, 7, 6) == ["next", "next", "duplicate", "duplicate", "duplicate"]
+
+
+def test_an_id_from_a_hole_is_late_once_and_a_duplicate_the_second_time() -> None:
+    sequence = IdSequence()
+    for value in (1, 6):
+        sequence.see(value)
+    assert [sequence.see(value) for value in (4, 4, 2, 3, 5, 5, 2)] == [
+        "late", "duplicate", "late", "late", "late", "duplicate", "duplicate",
+    ]  # fmt: skip
+    assert not sequence.holes
+
+
+def test_holes_are_bounded_and_the_oldest_is_forgotten_first() -> None:
+    sequence = IdSequence()
+    for value in range(0, 2000, 2):
+        sequence.see(value)
+    assert len(sequence.holes) == 256
+    assert sequence.see(1) == "duplicate"
+    assert sequence.see(1997) == "late"
+
+
+@given(st.permutations(range(12)), st.lists(st.integers(0, 11)))
+def test_whatever_the_order_each_id_is_new_once_and_what_is_missing_is_in_a_hole(
+    order: list[int], again: list[int]
+) -> None:
+    sequence = IdSequence()
+    new = [value for value in [*order, *again] if sequence.see(value) != "duplicate"]
+    assert len(new) == len(set(new))
+    assert set(range(order[0], 12)) <= set(new)
+    assert not sequence.holes
