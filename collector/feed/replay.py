@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 SPOKEN_MARKETS = {"spot": "spot"}
 """A tape's market names → ours; others are counted as not spoken."""
 OK = 200
+SHUTDOWN = "shutdown"
+"""The cause of a disconnect when the recording collector was stopped."""
+MOST_WAKES = 3_600
+"""Wakes between two lines: a tape whose time jumps by years is not lived through second by second."""
 CONTROLS = ("connected", "disconnected", "wake")
 """Control lines after a run's start."""
 NOT_ON_TAPE = Answer(STATUS_NOT_ON_TAPE, b"", "", "not on tape")
@@ -163,6 +167,7 @@ class _Player:
         """Obey a recorded run input by input."""
         core = self._core
         asked: dict[int, Fetch] = {}
+        cause = ""
         for entry in self._run.lines[1:]:
             line = entry.line
             now = Now(line.mono_ns or 0, entry.wall_us)
@@ -176,11 +181,17 @@ class _Player:
             elif line.channel == "connected":
                 core.connected(now)
             elif line.channel == "disconnected":
-                core.disconnected(now, _cause(entry))
+                cause = _cause(entry)
+                if cause == SHUTDOWN:
+                    self._summary.end(core, self._run.name, entry.place)
+                core.disconnected(now, cause)
             else:
                 core.wake(now)
-            asked.update((fetch.id, fetch) for fetch in self._drain(entry))
-        self._summary.end(core, self._run.name, self._run.lines[-1].place)
+            # An orderly stop ends every recording, and is not the data's fault: what it cuts off is no finding.
+            fetches = self._drain(entry, findings=cause != SHUTDOWN)
+            asked.update((fetch.id, fetch) for fetch in fetches)
+        if cause != SHUTDOWN:
+            self._summary.end(core, self._run.name, self._run.lines[-1].place)
 
     # -- tapes of others
     # ------------------------------------------------------------------------------------------------------
@@ -217,8 +228,10 @@ class _Player:
         """Let the deadlines before this line pass. Without receive times no time passes."""
         if now.wall_us is None or self._start_us is None:
             return
-        while self._core.deadline < now.mono_ns:
-            at = max(self._core.deadline, 1)
+        for wakes in range(MOST_WAKES + 1):
+            if self._core.deadline >= now.mono_ns:
+                return
+            at = max(self._core.deadline, 1) if wakes < MOST_WAKES else now.mono_ns
             self._core.wake(Now(at, self._start_us + at // 1_000))
             self._settle(entry, Now(at, self._start_us + at // 1_000))
 
@@ -259,11 +272,11 @@ class _Player:
         kind = self._core.binary(data, now) if binary else self._core.frame(data, now)
         self._summary.frames[f"{self._run.venue} {self._run.market} {kind}"] += 1
 
-    def _drain(self, entry: Line) -> list[Fetch]:
+    def _drain(self, entry: Line, *, findings: bool = True) -> list[Fetch]:
         out = self._core.out
         if out.records:
             self._out.write(encode_lines(out.records))
-        self._summary.take(self._run.venue, self._run.market, out, entry.place)
+        self._summary.take(self._run.venue, self._run.market, out, entry.place, findings=findings)
         fetches = [command for command in out.commands if isinstance(command, Fetch)]
         self._summary.reconnects += sum(1 for command in out.commands if isinstance(command, Reconnect))
         out.clear()

@@ -33,11 +33,11 @@ class Summary:
     told: list[str] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
 
-    def take(self, venue: str, market: str, out: Output, place: Place) -> None:
-        """Take what a core said while the line at `place` was fed."""
+    def take(self, venue: str, market: str, out: Output, place: Place, *, findings: bool = True) -> None:
+        """Take what a core said while the line at `place` was fed. `findings`: whether a Gap counts as one."""
         for record in out.records:
             self.records[type(record).__name__] += 1
-            if isinstance(record, Gap) and record.repaired_ts is None:
+            if findings and isinstance(record, Gap) and record.repaired_ts is None:
                 span = "" if record.first is None else f" {record.first}..{'' if record.last is None else record.last}"
                 self._find(
                     f"{venue} {market} {record.instrument} {record.channel}: gap{span} ({record.cause}) at {place}"
