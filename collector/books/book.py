@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     from collector.records import GapCause, Level
 
-is_decimal = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?").fullmatch
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+is_decimal = re.compile(_NUMBER).fullmatch
 """Whether a text is a plain non-negative number (a JSON number without sign, or what venues send as text)."""
+decimals = re.compile(rf"{_NUMBER}(?: {_NUMBER})*").fullmatch
+"""The same of several numbers at once, joined by one blank: a third of the cost."""
 
 
 class BookError(ValueError):
@@ -84,11 +87,16 @@ class Side:
 
     def set(self, price: str, size: str, depth: int, changes: dict[str, str]) -> None:
         """Apply one level; what changes within the first `depth` levels is put into `changes`."""
-        value = _size(price, size)
         sizes, keys = self.sizes, self.keys
+        try:  # as `_size` does; written out because most messages are made of this
+            value = float(size)
+        except ValueError:
+            value = -1.0
+        if not 0.0 <= value < inf:
+            value = _size(price, size)
         if value and price in sizes:
             sizes[price] = size
-            if len(keys) <= depth or self._key(price) <= keys[depth - 1]:
+            if len(keys) <= depth or self.sign * float(price) <= keys[depth - 1]:
                 changes[price] = size
             return
         key = self._key(price)
@@ -100,21 +108,25 @@ class Side:
                 if at < depth:
                     changes[price] = size
                 return
-            del keys[at], self.texts[at], sizes[price]
-            if at < depth:
-                changes[price] = "0"
-                if len(keys) >= depth:
-                    moved = self.texts[depth - 1]
-                    changes[moved] = sizes[moved]
-            return
-        if not value:
-            return  # removing a level that we never knew is routine on every venue
-        keys.insert(at, key)
+            self._remove(at, price, depth, changes)
+        elif value:  # removing a level that we never knew is routine on every venue
+            self._insert(at, key, price, size, depth, changes)
+
+    def _remove(self, at: int, price: str, depth: int, changes: dict[str, str]) -> None:
+        del self.keys[at], self.texts[at], self.sizes[price]
+        if at < depth:
+            changes[price] = "0"
+            if len(self.keys) >= depth:
+                moved = self.texts[depth - 1]
+                changes[moved] = self.sizes[moved]
+
+    def _insert(self, at: int, key: float, price: str, size: str, depth: int, changes: dict[str, str]) -> None:
+        self.keys.insert(at, key)
         self.texts.insert(at, price)
-        sizes[price] = size
+        self.sizes[price] = size
         if at < depth:
             changes[price] = size
-            if len(keys) > depth:
+            if len(self.keys) > depth:
                 changes[self.texts[depth]] = "0"
 
     def trim(self, limit: int) -> None:
@@ -184,7 +196,7 @@ class Book:
         self.asks.load(asks, limit=limit)
         self._check()
 
-    def apply(self, bids: Iterable[Level], asks: Iterable[Level]) -> tuple[list[Level], list[Level]]:
+    def apply(self, bids: Sequence[Level], asks: Sequence[Level]) -> tuple[list[Level], list[Level]]:
         """Apply absolute levels and give the changes of the first `depth` levels as (bids, asks).
 
         Raises BookError for a malformed level or when the result is crossed; the book is then unusable and must be
@@ -193,14 +205,16 @@ class Book:
         depth = self.depth
         changed_bids: dict[str, str] = {}
         changed_asks: dict[str, str] = {}
-        side = self.bids
-        for price, size in bids:
-            side.set(price, size, depth, changed_bids)
-        side.trim(self.limit)
-        side = self.asks
-        for price, size in asks:
-            side.set(price, size, depth, changed_asks)
-        side.trim(self.limit)
+        if bids:
+            change = self.bids.set
+            for price, size in bids:
+                change(price, size, depth, changed_bids)
+            self.bids.trim(self.limit)
+        if asks:
+            change = self.asks.set
+            for price, size in asks:
+                change(price, size, depth, changed_asks)
+            self.asks.trim(self.limit)
         self._check()
         return list(changed_bids.items()), list(changed_asks.items())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from collector.books.book import Book, BookError, is_decimal
+from collector.books.book import Book, BookError, decimals, is_decimal
 from collector.records import BookSnapshot, Quote, Trade
 from collector.venues.core import FieldError
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collector.venues.binance import wire
     from collector.venues.protocol import Channel
 
-FORGIVEN = (b" ", b"_", b"+", b"-", b"\\")
-"""Bytes with which float() takes a text that is no number of the venue's; the last one hides others."""
+FORGIVEN = b" _+-\\" + bytes(range(128, 256))
+"""Bytes with which float() takes a text that is no number of the venue's; the backslash hides others."""
 DEFAULT_LIMIT = "100"
 """`limit` of GET /api/v3/depth when none is given."""
 
@@ -94,18 +94,17 @@ def belongs(who: Identity, symbol: str, *numbers: str) -> None:
     """Raise FieldError unless the event is this stream's and its numbers are numbers."""
     if symbol != who.symbol:
         raise FieldError(f"symbol {symbol!r} on the stream of {who.symbol}")
-    for number in numbers:
-        if is_decimal(number) is None:
-            raise FieldError(f"{number!r} is not a number")
+    if numbers and decimals(" ".join(numbers)) is None:
+        raise FieldError(f"{', '.join(map(repr, numbers))} are not all numbers")
 
 
 def clean(body: bytes | Raw, *sides: Sequence[Level]) -> None:
     """Raise FieldError for numbers that Python's float would forgive: blanks, underscores, signs, foreign digits.
 
-    The venue's messages hold none of those bytes, so this costs a few scans.
+    The venue's messages hold none of those bytes, so this costs one scan.
     """
     raw = bytes(body)
-    if raw.isascii() and not any(byte in raw for byte in FORGIVEN):
+    if len(raw.translate(None, FORGIVEN)) == len(raw):
         return
     for side in sides:
         for price, size in side:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collector.venues.protocol import Answer, Channel, CoreSettings, Facts, Fetch, FrameKind, Wanted
     from collector.venues.stream import Stream
 
-    Handler = Callable[[Stream, bytes | Raw, Now], None]
+    Handler = Callable[[Stream, Raw, Now], None]
     Route = tuple[Handler, Stream]
 
 LISTING_RETRY_NS = 60_000_000_000
@@ -47,7 +47,9 @@ class UpdateIds:
 
     def step(self, update: Update, last: int | None) -> Step:
         """Say whether `update` follows `last` (procedure, steps 4 to 6)."""
-        first, final, at = cast("int", update.first), cast("int", update.last), cast("int", last)
+        first, final, at = update.first, update.last, last
+        if first is None or final is None or at is None:
+            return "gap"  # without ids nothing follows
         if final <= at:
             return "skip"
         return "gap" if first > at + 1 else "apply"
@@ -192,11 +194,11 @@ class BinanceCore(VenueCore):
             return self.dead("unknown", "type", str(error), data, now)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return self.dead("unknown", "json", str(error), data, now)
-        name, body = message.stream, cast("bytes", message.data)
+        name, body = message.stream, message.data
         if not name:
             if not message.e and not (message.s and message.u):
                 return self._answer(message, data, now)
-            name, body = convert.raw_name(message), data
+            name, body = convert.raw_name(message), msgspec.Raw(data)
         route = self._routes.get(name) or self._discover(name, body, data, now)
         if not isinstance(route, tuple):
             return route
@@ -209,27 +211,29 @@ class BinanceCore(VenueCore):
             return self.dead(stream.channel, "value", str(error), data, now, (stream,))
         return stream.channel
 
-    def _trade(self, stream: Stream, body: bytes | Raw, now: Now) -> None:
+    def _trade(self, stream: Stream, body: Raw, now: Now) -> None:
         event = wire.trade(body)
         stream.trade(event.t, convert.trade(stream.who, event, event.t, "trade", now), now)
 
-    def _agg_trade(self, stream: Stream, body: bytes | Raw, now: Now) -> None:
+    def _agg_trade(self, stream: Stream, body: Raw, now: Now) -> None:
         event = wire.agg_trade(body)
         stream.trade(event.a, convert.trade(stream.who, event, event.a, "aggTrade", now), now)
 
-    def _book_ticker(self, stream: Stream, body: bytes | Raw, now: Now) -> None:
+    def _book_ticker(self, stream: Stream, body: Raw, now: Now) -> None:
         stream.quote(convert.quote(stream.who, wire.book_ticker(body), now), now)
 
-    def _depth(self, stream: Stream, body: bytes | Raw, now: Now) -> None:
+    def _depth(self, stream: Stream, body: Raw, now: Now) -> None:
         event = wire.depth(body)
         convert.belongs(stream.who, event.s)
         if event.u < event.U:
             raise FieldError(f"last update id {event.u} before the first, {event.U}")
         convert.clean(body, event.b, event.a)
         stream.beat(now)
-        cast("BookSync", stream.book).update(Update(event.b, event.a, event.U, event.u, None, event.E * 1000), now)
+        book = stream.book
+        if book is not None:  # it always has one: partial books have a handler of their own
+            book.update(Update(event.b, event.a, event.U, event.u, None, event.E * 1000), now)
 
-    def _partial(self, stream: Stream, body: bytes | Raw, now: Now) -> None:
+    def _partial(self, stream: Stream, body: Raw, now: Now) -> None:
         event = wire.depth_book(body)
         convert.clean(body, event.bids, event.asks)
         stream.beat(now)
@@ -263,7 +267,7 @@ class BinanceCore(VenueCore):
                 stream.acknowledged(now)
         return "control"
 
-    def _discover(self, name: str, body: bytes, data: bytes, now: Now) -> Route | FrameKind:
+    def _discover(self, name: str, body: Raw, data: bytes, now: Now) -> Route | FrameKind:
         """Take a stream that was not asked for: control, not spoken yet, or (on a foreign tape) new."""
         if name in ("serverShutdown", "!serverShutdown"):
             self.out.commands.append(Reconnect("server_shutdown", planned=True))
