@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CHECK_GRACE_NS = 2 * SECOND_NS
 """How long a message that would explain a difference may still be on its way."""
+ALL_SILENT_NS = 30 * SECOND_NS
+"""How long everything may be silent before the connection is replaced: a REST check has had its say by then."""
 ACK = Expectation(least=10.0, most=120.0, first=10.0)
 """How long a subscription may stay unacknowledged before it is sent again."""
 
@@ -50,7 +52,8 @@ class Watch:
             self._settle(stream, now)
             if stream.asked and not (stream.book is not None and stream.book.phase in ("waiting", "backoff")):
                 self._remedy(stream, now)
-        if flowing and quiet == flowing and self._confirmed_ns < self._last_data_ns:
+        silence_ns = now.mono_ns - self._last_data_ns
+        if flowing and quiet == flowing and silence_ns > ALL_SILENT_NS and self._confirmed_ns < self._last_data_ns:
             self._confirmed_ns = now.mono_ns
             self._core.out.commands.append(Reconnect("all_silent"))
 

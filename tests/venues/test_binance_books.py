@@ -214,6 +214,21 @@ def test_a_rest_book_that_is_behind_proves_nothing() -> None:
     assert made.state("BTC-USDT", "book") == "in_sync"
 
 
+def test_a_quiet_market_that_the_rest_book_confirms_keeps_its_connection() -> None:
+    made = silent()
+    assert made.reconnects == []
+    made.reply(depth_book(11, BIDS, ASKS))
+    made.wait(60)
+    assert made.reconnects == []
+
+
+def test_a_silent_connection_that_nothing_confirms_is_replaced() -> None:
+    made = silent()
+    made.reply(depth_book(9, [], []))
+    made.wait(25)
+    assert [reconnect.cause for reconnect in made.reconnects] == ["all_silent"]
+
+
 def test_a_rest_book_that_is_ahead_is_explained_by_data_that_then_comes() -> None:
     made = silent()
     made.reply(depth_book(13, BIDS, ASKS))

@@ -153,10 +153,12 @@ class BinanceCore(VenueCore):
             book.snapshot(Snapshot(depth.bids, depth.asks, depth.lastUpdateId, None, None, limit), now)
         elif differs:
             book.refuted("diverged", f"at id {book.last} the venue's REST book shows other levels", None, now)
-        else:
-            if depth.lastUpdateId == book.last:
-                book.confirmed(now)
-            self.watch.checked(stream, depth.lastUpdateId, now, same=depth.lastUpdateId <= (book.last or 0))
+        elif depth.lastUpdateId == book.last:
+            book.confirmed(now)
+            self.watch.checked(stream, None, now, same=True)
+        elif depth.lastUpdateId > (book.last or 0):
+            self.watch.checked(stream, depth.lastUpdateId, now, same=False)
+        # else: an answer older than our book, as caches give it, proves nothing
 
     def _fetch_depth(self, stream: Stream, endpoint: str, limit: int) -> None:
         weight = next(weight for most, weight in DEPTH_WEIGHTS if limit <= most)
