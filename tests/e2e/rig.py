@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -95,6 +96,8 @@ class Rig:
         self.trades: dict[tuple[str, str], set[int]] = defaultdict(set)
         self.gaps: list[Gap] = []
         self._next: Position | None = None
+        self.environment: dict[str, str] = {}
+        """Added to the collector's environment."""
         self._log = (folder / "collector.log").open("ab")
 
     def __enter__(self) -> Self:
@@ -137,7 +140,8 @@ class Rig:
     def start(self, *arguments: str, **changes: object) -> None:
         """Start the collector; it need not be in sync yet."""
         command = [sys.executable, "-m", "collector", "run", "--config", str(self.config(**changes)), *arguments]
-        self.collector = subprocess.Popen(command, stderr=self._log, stdout=self._log)
+        environment = {**os.environ, **self.environment}
+        self.collector = subprocess.Popen(command, stderr=self._log, stdout=self._log, env=environment)
         poll_until(lambda: self.get("/live"), "the collector answers", 20)
 
     def stop(self) -> int:

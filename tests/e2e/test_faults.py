@@ -17,7 +17,8 @@ pytestmark = pytest.mark.full
 BOOKS = 4
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
-    "drop": ({"kind": "drop", "count": 3, "channel": "book"}, "gap"),
+    # Kraken's checksum covers ten levels of a thousand: of ten lost messages at least one is among them
+    "drop": ({"kind": "drop", "count": 10, "channel": "book"}, "gap"),
     "drop a trade": ({"kind": "drop", "count": 2, "channel": "trades"}, "gap"),
     "duplicate": ({"kind": "duplicate", "count": 5}, "none"),
     "reorder": ({"kind": "reorder", "count": 3, "channel": "book"}, "any"),
@@ -48,6 +49,16 @@ VENUE_FAULTS: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """One collector lives through all the faults of this module."""
     with Rig(tmp_path_factory.mktemp("faults")) as rig:
+        rig.start()
+        rig.wait_in_sync()
+        yield rig
+        assert rig.stop() == 0
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Rig]:
+    """A collector without a past: it has not learned patience from the faults before."""
+    with Rig(tmp_path) as rig:
         rig.start()
         rig.wait_in_sync()
         yield rig
@@ -121,43 +132,42 @@ def test_a_stalled_book_is_found_by_its_silence_although_the_socket_lives(rig: R
 
 
 @pytest.mark.parametrize("venue", ["binance", "kraken"])
-def test_a_venue_that_refuses_connections_is_tried_until_it_lets_us_in(rig: Rig, venue: str) -> None:
-    rig.wait_in_sync(60)
-    rig.fault("refuse", venue)
-    rig.fault("close", venue)
+def test_a_venue_that_refuses_connections_is_tried_until_it_lets_us_in(fresh: Rig, venue: str) -> None:
+    fresh.fault("refuse", venue)
+    fresh.fault("close", venue)
     poll_until(
-        lambda: rig.metric(
+        lambda: fresh.metric(
             "marketprism_connection_attempts_total", marketprism_venue=venue, marketprism_attempt_outcome="http"
         ),
         "the refusal is counted",
     )
-    _whole_again(rig)
+    _whole_again(fresh)
 
 
 @pytest.mark.parametrize(("status", "after"), [(429, 2), (418, 2), (451, None), (503, None)])
-def test_rest_refusals_delay_a_book_and_never_break_it(rig: Rig, status: int, after: int | None) -> None:
-    rig.wait_in_sync(60)
-    rig.fault("http", "binance", status=status, retry_after=after, endpoint="depth", count=2)
-    rig.fault("drop", "binance", channel="book", count=1)
+def test_rest_refusals_delay_a_book_and_never_break_it(fresh: Rig, status: int, after: int | None) -> None:
+    fresh.fault("http", "binance", status=status, retry_after=after, endpoint="depth", count=2)
+    fresh.fault("drop", "binance", channel="book", count=1)
     poll_until(
-        lambda: rig.metric("http_client_request_duration_seconds_count", http_response_status_code=str(status)),
+        lambda: fresh.metric("http_client_request_duration_seconds_count", http_response_status_code=str(status)),
         f"the answer {status} is counted",
     )
-    _whole_again(rig)
+    _whole_again(fresh)
 
 
-def test_a_certificate_that_cannot_be_verified_is_never_accepted(rig: Rig) -> None:
-    rig.wait_in_sync(60)
-    rig.fault("bad_certificate", "kraken")
-    rig.fault("close", "kraken")
-    poll_until(
-        lambda: rig.metric(
+def test_a_certificate_that_cannot_be_verified_is_never_accepted(fresh: Rig) -> None:
+    fresh.fault("bad_certificate", "kraken")
+
+    def refused() -> float:
+        # Here both venues share a host, so a connection that was verified before may be taken up again once or twice.
+        fresh.fault("close", "kraken")
+        time.sleep(1.0)
+        return fresh.metric(
             "marketprism_connection_attempts_total", marketprism_venue="kraken", marketprism_attempt_outcome="tls"
-        ),
-        "the refusal is counted as tls",
-        60,
-    )
-    _whole_again(rig)
+        )
+
+    poll_until(refused, "the refusal is counted as tls", 60)
+    _whole_again(fresh)
 
 
 def test_a_server_shutdown_notice_reconnects_at_once(rig: Rig) -> None:
@@ -176,7 +186,7 @@ def test_a_gap_of_one_symbol_leaves_the_other_symbols_of_the_venue_alone(tmp_pat
         rig.start()
         rig.wait_in_sync()
         for venue in ("binance", "kraken"):
-            rig.fault("drop", venue, channel="book", symbol="BTC-USDT", count=1)
+            rig.fault("drop", venue, channel="book", symbol="BTC-USDT", count=10)
         poll_until(lambda: rig.metric("marketprism_gaps_total", marketprism_channel="book") >= 2, "both gaps are there")
         rig.wait_in_sync()
         rig.settle()
