@@ -55,7 +55,7 @@ LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.
 	--no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) pyproject.toml
 lock: $(BIN)/python ## make requirements/*.lock again (UPGRADE=1: with the newest versions)
 	@test -x $(BIN)/uv || $(BIN)/python $(PIP) install --quiet --require-hashes -r requirements/dev.lock
-	$(LOCK) --group dev --extra export --extra simulator -o requirements/dev.lock
+	$(LOCK) --group dev --extra export --extra grpc --extra simulator -o requirements/dev.lock
 	$(LOCK) --constraint requirements/dev.lock -o requirements/run.lock
 	$(LOCK) --constraint requirements/dev.lock --group build --extra simulator -o requirements/demo.lock
 	$(LOCK) --constraint requirements/dev.lock --group build --extra bench --extra simulator -o requirements/bench.lock

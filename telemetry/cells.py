@@ -18,9 +18,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Literal, NamedTuple, TypeVar
 
-from telemetry.model import Attribute, Instrument, Metric, Registry, SchemaError, nearest
+from telemetry.model import Attribute, AttributeValue, Instrument, Metric, Registry, SchemaError, nearest
 
-AttributeValue = str | int | float | bool
 Kind = Literal["sum", "gauge", "hist"]
 
 OVERFLOW = "otel.metric.overflow"
@@ -204,7 +203,8 @@ class Family(Generic[C]):
                 raise SeriesError(
                     f"{self.name}: {name}: no such attribute{nearest(name, self._by_key)} (it has: {expected})"
                 )
-            _check_value(self.name, self._by_key[name].attribute, value)
+            if wrong := self._by_key[name].attribute.objection(value):
+                raise SeriesError(f"{self.name}: {name}: {wrong}")
         for name, use in self._by_key.items():
             if use.required and name not in attrs:
                 raise SeriesError(f"{self.name}: {name}: expected a value, found none")
@@ -217,7 +217,7 @@ Clock = Callable[[], int]
 
 
 class Metrics:
-    """One family per metric of the schema. Made once, passed to whoever counts.
+    """One family per metric of the schema, those that the SDK emits excepted. Made once, passed to whoever counts.
 
     `now_ns` tells when a series began, in ns since 1970.
     """
@@ -227,7 +227,8 @@ class Metrics:
         self._numbers: dict[str, Family[Counter]] = {}
         self._gauges: dict[str, Family[Gauge]] = {}
         self._histograms: dict[str, Family[Histogram]] = {}
-        for name, metric in registry.metrics.items():
+        ours = {name: metric for name, metric in registry.metrics.items() if metric.emitter == "cells"}
+        for name, metric in ours.items():
             if metric.instrument == "histogram":
                 self._histograms[name] = _histogram_family(metric, now_ns)
             elif metric.instrument == "gauge":
@@ -268,13 +269,15 @@ class Metrics:
         return sum(len(family.cells) for family in self.families())
 
     def _check(self, name: str, instrument: Instrument) -> None:
-        found = self.registry.metric(name).instrument
+        metric = self.registry.metric(name)
+        found = metric.instrument
+        if metric.emitter != "cells":
+            raise SeriesError(f"{name}: the SDK's own, not to be counted here")
         if found != instrument:
             raise SeriesError(f"{name}: expected a {instrument}, but the schema says that it is a {found}")
 
 
 _KINDS: Mapping[Instrument, Kind] = {"counter": "sum", "updowncounter": "sum", "gauge": "gauge", "histogram": "hist"}
-_TYPES: Mapping[str, tuple[type, ...]] = {"string": (str,), "int": (int,), "double": (int, float), "boolean": (bool,)}
 
 
 def _histogram_family(metric: Metric, now_ns: Clock) -> Family[Histogram]:
@@ -285,13 +288,3 @@ def _bound(attribute: Attribute) -> int:
     if attribute.bound is None:
         raise SchemaError(f"{attribute.name}: no bound, so no metric may carry it")
     return attribute.bound
-
-
-def _check_value(metric: str, attribute: Attribute, value: AttributeValue) -> None:
-    types = _TYPES[attribute.type]
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise SeriesError(f"{metric}: {attribute.key}: expected {attribute.type}, found {value!r}")
-    if attribute.members and value not in attribute.members:
-        expected = ", ".join(attribute.members)
-        near = nearest(str(value), attribute.members)
-        raise SeriesError(f"{metric}: {attribute.key}: {value!r} is none of its values{near} (they are: {expected})")

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
-from telemetry.cells import AnyFamily, AttributeValue, Cell, Exemplar, Histogram, Metrics, Number
-from telemetry.model import UNITS, Metric
+from telemetry.cells import AnyFamily, Cell, Exemplar, Histogram, Metrics, Number
+from telemetry.model import UNITS, AttributeValue, Metric
 
 Format = Literal["openmetrics", "prometheus"]
 

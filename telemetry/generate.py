@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from telemetry.model import Attribute, Metric, Registry
+from telemetry.model import Attribute, AttributeUse, Metric, Registry, Span
 from telemetry.registry import SCHEMA_DIR, load_registry
 
 DOCS = Path("docs") / "telemetry.md"
@@ -27,11 +27,48 @@ from the moment that what it counts can happen.
 
 A metric has at most the given number of series. Whatever is beyond goes into one series with the label
 `otel_metric_overflow="true"`, and `marketprism_telemetry_series_refused_total` rises.
+
+## Export
+
+All three signals leave by OTLP when the environment says where to; `/metrics` and the log lines on stderr do not need
+it. The variables are the standard ones, as [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/protocol/exporter/)
+describes them. Those of OTLP may be said for one signal alone (`OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`).
+
+| variable | default | |
+|---|---|---|
+| `OTEL_EXPORTER_OTLP_ENDPOINT` | none: nothing is exported | as in `http://127.0.0.1:4318` or `https://…` |
+| `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf` | or `grpc`, which needs `pip install 'marketprism[grpc]'` |
+| `OTEL_EXPORTER_OTLP_HEADERS` | none | `name=value` pairs joined by commas; values are kept out of logs and telemetry |
+| `OTEL_EXPORTER_OTLP_COMPRESSION` | `none` | or `gzip` |
+| `OTEL_EXPORTER_OTLP_TIMEOUT` | 10000 | milliseconds, as the standard says |
+| `OTEL_EXPORTER_OTLP_CERTIFICATE`, `…_CLIENT_CERTIFICATE`, `…_CLIENT_KEY` | the system's authorities | PEM files |
+| `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER`, `OTEL_LOGS_EXPORTER` | `otlp` | or `none` |
+| `OTEL_METRIC_EXPORT_INTERVAL` | 5000 | milliseconds |
+| `OTEL_BSP_MAX_QUEUE_SIZE`, `…_MAX_EXPORT_BATCH_SIZE`, `…_SCHEDULE_DELAY` | 2048, 128, 1000 | spans; more are dropped |
+| `OTEL_BLRP_MAX_QUEUE_SIZE`, `…_MAX_EXPORT_BATCH_SIZE`, `…_SCHEDULE_DELAY` | 2048, 128, 1000 | log records |
+| `OTEL_TRACES_SAMPLER` | `parentbased_always_on` | read by the SDK, as are the limits of attributes |
+| `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | see Resource | |
+| `OTEL_SDK_DISABLED` | `false` | `true` exports nothing |
+
+While a receiver is away, `marketprism_telemetry_export_failures_total` and `marketprism_telemetry_dropped_total` rise
+on `/metrics` and `marketprism_telemetry_last_export_time_seconds` stands still. Metrics are cumulative: once it is
+back, nothing of them is missing.
+"""
+_SPANS_HEAD = """## Spans
+
+A span is exported when it has ended; one that nothing ends is never seen. Exceptions are log records inside their
+span, not span events. A span that failed has the status `error`.
 """
 _EVENTS_HEAD = """## Log events
 
-Beside its fields every line has `timestamp`, `level`, `event` and `logger`. It may have `exception`, and `suppressed`
-says how many equal lines were held back before it.
+Beside its fields every line has `timestamp`, `level`, `event` and `logger`. It may have `exception`; `trace_id` and
+`span_id` where it was written inside a span; and `suppressed` says how many equal lines were held back before it. By
+OTLP the event is the record's event name, and an exception is `exception.type`, `exception.message` and
+`exception.stacktrace`.
+"""
+_RESOURCE_HEAD = """## Resource
+
+What all three signals say about their sender. `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` have the last word.
 """
 
 
@@ -82,9 +119,11 @@ def _docs(registry: Registry) -> str:
             *(_metric(metric) for _, metric in sorted(registry.metrics.items())),
             "## Attributes\n",
             _table(("key", "name", "type", "meaning", "values", "bound"), attributes),
+            _SPANS_HEAD,
+            *(_span(span) for _, span in sorted(registry.spans.items())),
             _EVENTS_HEAD,
             _table(("event", "level", "meaning", "fields"), events),
-            "## Resource\n",
+            _RESOURCE_HEAD,
             _table(("attribute", "meaning", "example"), resource),
         ]
     )
@@ -93,10 +132,10 @@ def _docs(registry: Registry) -> str:
 def _metric(metric: Metric) -> str:
     names = " ".join(f"`{name}`" for name in metric.samples)
     facts = [f"{metric.instrument}, unit `{metric.unit}`, in Prometheus {names}"]
+    if metric.emitter == "sdk":
+        facts.append("from the OpenTelemetry SDK itself: by OTLP alone, not on `/metrics`")
     if metric.attributes:
-        optional = ", ".join(f"`{use.attribute.key}`" for use in metric.attributes if not use.required)
-        rest = f" (not always: {optional})" if optional else ""
-        facts.append(f"attributes: {_keys(use.attribute for use in metric.attributes)}{rest}")
+        facts.append(_uses(metric.attributes))
         facts.append(f"at most {metric.bound} series")
     if metric.buckets:
         facts.append("buckets up to " + ", ".join(f"{bound:g}" for bound in metric.buckets))
@@ -104,6 +143,16 @@ def _metric(metric: Metric) -> str:
         facts.append("codes " + ", ".join(f"{code} `{name}`" for name, code in metric.codes.items()))
     lines = "".join(f"- {fact}\n" for fact in facts)
     return f"### {metric.name}\n\n{metric.brief}\n\n{lines}"
+
+
+def _span(span: Span) -> str:
+    return f"### {span.name}\n\n{span.brief}\n\n- {span.kind}\n- {_uses(span.attributes)}\n"
+
+
+def _uses(uses: Sequence[AttributeUse]) -> str:
+    optional = ", ".join(f"`{use.attribute.key}`" for use in uses if not use.required)
+    rest = f" (not always: {optional})" if optional else ""
+    return f"attributes: {_keys(use.attribute for use in uses)}{rest}"
 
 
 def _attribute(attribute: Attribute) -> tuple[str, ...]:

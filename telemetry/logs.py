@@ -1,6 +1,7 @@
-"""The log of the process: one line per event, JSON or readable, on stderr.
+"""The log of the process: one line per event, JSON or readable, on stderr, and by OTLP where that is on.
 
-It owns the way of every log record, ours and the libraries', from the call to the stream. It must never let a secret
+It owns the way of every log record, ours and the libraries', from the call to the stream. A line written inside a span
+carries its ids. It must never let a secret
 through, never raise into the code that logs, and never be called per message of a feed. Our own loggers are
 structlog's; what aiohttp and asyncio say to the standard library's logging goes through the same chain as the event
 `marketprism.library.message`. Event names and fields are declared in `schema/events.yaml`; a test reads the code for
@@ -17,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO, cast, get_args
+from typing import Any, Literal, Protocol, TextIO, cast, get_args
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
@@ -25,12 +26,23 @@ from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 from telemetry.cells import Counter, Metrics
 from telemetry.model import Severity
 from telemetry.redaction import Plain, redact_value
+from telemetry.tracing import SpanRef, current
 
 Style = Literal["auto", "json", "console"]
 LIBRARY_EVENT = "marketprism.library.message"
 LEVELS: tuple[Severity, ...] = get_args(Severity)
 
 _MOST_KEYS = 1024
+_REPEATED = ("opentelemetry", "urllib3", "requests", "grpc")
+"""Libraries that say the same again at every export while a receiver is away."""
+_REPEAT_S = 60.0
+
+
+class Export(Protocol):
+    """Where finished lines go beside the stream. It must not block nor raise."""
+
+    def __call__(self, level: Severity, line: Mapping[str, Plain], time_ns: int, span: SpanRef) -> None:
+        """Take a redacted line: its fields by key, its time in ns since 1970, the span that it was written in."""
 
 
 def configure_logs(
@@ -39,12 +51,13 @@ def configure_logs(
     stream: TextIO | None = None,
     *,
     metrics: Metrics | None = None,
+    export: Export | None = None,
     now_ns: Callable[[], int] = time.time_ns,
 ) -> None:
     """Send all logs of the process to `stream` (stderr), from `level` up. May be called again: the last call counts.
 
     `style` auto is readable and coloured on a terminal, JSON elsewhere. With `metrics`, written and lost records are
-    counted. `now_ns` tells the time in ns since 1970.
+    counted. `export` gets every line too. `now_ns` tells the time in ns since 1970.
     """
     out = sys.stderr if stream is None else stream
     if style == "auto":
@@ -59,8 +72,9 @@ def configure_logs(
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _Stamp(now_ns),
-            structlog.processors.format_exc_info,
+            _exception,
             _redact,
+            _Tap(export),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -69,7 +83,8 @@ def configure_logs(
     )
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, _LibraryHandler)]
-    root.addHandler(_LibraryHandler())
+    rate = metrics.counter("marketprism.log.records.dropped").cell(log_drop_reason="rate") if metrics else None
+    root.addHandler(_LibraryHandler(SayRarely(time.monotonic_ns, rate)))
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
 
@@ -115,17 +130,48 @@ class SayRarely:
 
 
 class _Stamp:
-    """Adds the logger's name and the UTC time to the microsecond."""
+    """Adds the logger's name, the UTC time to the microsecond, and the ids of the span that the code is inside of."""
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
 
     def __call__(self, logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event["logger"] = logger.name
-        seconds, micros = divmod(self._now_ns() // 1000, 1_000_000)
+        now = event[_TIME] = self._now_ns()
+        seconds, micros = divmod(now // 1000, 1_000_000)
         when = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros, tzinfo=None)
         event["timestamp"] = when.isoformat(timespec="microseconds") + "Z"
+        if (span := current()).trace_id:
+            event["trace_id"], event["span_id"] = f"{span.trace_id:032x}", f"{span.span_id:016x}"
         return event
+
+
+class _Tap:
+    """Gives the line to OTLP and takes out of it what is for OTLP alone."""
+
+    def __init__(self, export: Export | None) -> None:
+        self._export = export
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        time_ns = int(event.pop(_TIME))
+        if self._export is not None:
+            self._export(event["level"], event, time_ns, current())
+        for name in _FOR_OTLP:
+            event.pop(name, None)
+        return event
+
+
+def _exception(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """The exception as text, and for OTLP its class and message beside it."""
+    given = event.get("exc_info")
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        event["exception_type"], event["exception_message"] = type(error).__qualname__, str(error)
+    return structlog.processors.format_exc_info(logger, method, event)
+
+
+_TIME = "_time_ns"
+_FOR_OTLP = ("exception_type", "exception_message")
 
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -197,10 +243,20 @@ class _Lines:
 class _LibraryHandler(logging.Handler):
     """Hands a record of the standard library's logging to our own chain, at its own level."""
 
+    def __init__(self, rarely: SayRarely) -> None:
+        super().__init__()
+        self._rarely = rarely
+
     def emit(self, record: logging.LogRecord) -> None:
         try:
             message = record.getMessage()
         except (TypeError, ValueError, KeyError):
             message = f"{record.msg!r} with {record.args!r}"  # a library's format and its arguments do not fit
         level = max(number for number in (10, 20, 30, 40, 50) if number <= max(record.levelno, 10))
-        get_logger(record.name).log(level, LIBRARY_EVENT, message=message, exc_info=record.exc_info)
+        more: dict[str, int] = {}
+        if record.name.partition(".")[0] in _REPEATED:
+            held = self._rarely.every((record.name, level, record.msg), _REPEAT_S)
+            if held is None:
+                return
+            more = {"suppressed": held} if held else {}
+        get_logger(record.name).log(level, LIBRARY_EVENT, message=message, exc_info=record.exc_info, **more)

@@ -1,5 +1,5 @@
-"""What the telemetry schema consists of: metrics, attributes, log events, entities, and the names that they have in
-Prometheus.
+"""What the telemetry schema consists of: metrics, attributes, spans, log events, entities, and the names that metrics
+have in Prometheus.
 
 It owns the types and the translation of names; it must never read a file (`telemetry/registry.py` does) nor know who
 emits. Plain frozen values, so that cells, logs, docs and tests can all hold them.
@@ -17,10 +17,21 @@ PREFIX = "marketprism."
 
 Instrument = Literal["counter", "updowncounter", "gauge", "histogram"]
 Severity = Literal["debug", "info", "warning", "error", "critical"]
+SpanKind = Literal["internal", "client", "server", "producer", "consumer"]
+Emitter = Literal["cells", "sdk"]
 ValueType = Literal["string", "int", "double", "boolean"]
+AttributeValue = str | int | float | bool
 
 UNITS = {"s": "seconds", "By": "bytes", "1": ""}
 """The units that we use, with their names in Prometheus. Beside them stands `{thing}`, which adds nothing to a name."""
+
+
+_TYPES: Mapping[ValueType, tuple[type, ...]] = {
+    "string": (str,),
+    "int": (int,),
+    "double": (int, float),
+    "boolean": (bool,),
+}
 
 
 class SchemaError(ValueError):
@@ -32,7 +43,7 @@ class Attribute:
     """An attribute: `name` on the wire, `key` in code and in log lines.
 
     `members` are its values with their meanings, empty where any value will do. `bound` is how many values one metric
-    may see; None for one that appears in log events and resources only.
+    may see; None for one that appears in spans, log events and resources only.
     """
 
     name: str
@@ -48,10 +59,20 @@ class Attribute:
         """Its name as a Prometheus label."""
         return re.sub(r"[^a-zA-Z0-9_]", "_", self.name)
 
+    def objection(self, value: AttributeValue) -> str:
+        """What is wrong with a value of it; empty when it fits."""
+        types = _TYPES[self.type]
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            return f"expected {self.type}, found {value!r}"
+        if self.members and value not in self.members:
+            near = nearest(str(value), self.members)
+            return f"{value!r} is none of its values{near} (they are: {', '.join(self.members)})"
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class AttributeUse:
-    """An attribute of a metric; one that is not required may be left out of a series."""
+    """An attribute of a metric or a span; one that is not required may be left out."""
 
     attribute: Attribute
     required: bool
@@ -62,7 +83,7 @@ class Metric:
     """A metric.
 
     `buckets` are a histogram's upper bounds in `unit`, `codes` what a gauge's numbers mean, `bound` the most series
-    that it may have.
+    that it may have. `emitter`: our cells, or the OpenTelemetry SDK about itself (by OTLP alone, not on `/metrics`).
     """
 
     name: str
@@ -74,6 +95,7 @@ class Metric:
     buckets: tuple[float, ...]
     codes: Mapping[str, int]
     bound: int
+    emitter: Emitter = "cells"
 
     @property
     def samples(self) -> tuple[str, ...]:
@@ -94,6 +116,16 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A span by the name that it has on the wire, and the attributes that it may carry."""
+
+    name: str
+    kind: SpanKind
+    brief: str
+    attributes: tuple[AttributeUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Entity:
     """A part of the resource, with its attributes."""
 
@@ -110,6 +142,7 @@ class Registry:
     metrics: Mapping[str, Metric]
     events: Mapping[str, Event]
     entities: Mapping[str, Entity]
+    spans: Mapping[str, Span]
 
     def metric(self, name: str) -> Metric:
         """The metric of this name; SchemaError with the nearest name if there is none."""

@@ -1,4 +1,4 @@
-"""Keeps secrets out of whatever leaves the process as text: logs, errors, and later spans.
+"""Keeps secrets out of whatever leaves the process as text: logs, errors, spans, the attributes of metrics.
 
 It owns the knowledge of what a secret looks like. It must never raise and never let through what it knows: when in
 doubt it masks. Three nets, one behind the other: exact values that the configuration registers, wherever they stand
@@ -25,6 +25,8 @@ Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
 """What is left of a value after redaction: only what JSON has."""
 
 _DEEPEST = 12
+_REMEMBERED = 4096
+"""Results that are kept: attributes repeat, and a search costs several µs."""
 
 # A name is a secret's when it has one of the parts, or one of the strong words, or when its last word is a weak one.
 # The weak are ordinary words too: in running text they count only where they are clearly a name (`?key=`, `API-Sign:`).
@@ -60,6 +62,7 @@ class Redactor:
         self._secrets: set[str] = set()
         self._exact: re.Pattern[str] | None = None
         self._cores: re.Pattern[str] | None = None
+        self._cleaned: dict[tuple[str, str], str] = {}
 
     def register(self, secret: str) -> None:
         """Mask this text from now on, also percent-encoded, base64-encoded, and escaped as in JSON or in a repr.
@@ -71,6 +74,7 @@ class Redactor:
         self._secrets.add(_encodable(secret))
         self._exact = _any_of(form for known in self._secrets for form in _forms(known))
         self._cores = _any_of(core for known in self._secrets for core in _base64_cores(known))
+        self._cleaned = {}
 
     def text(self, text: str) -> str:
         """The text without secrets. Lone surrogates, which no encoder takes, become escapes."""
@@ -100,6 +104,22 @@ class Redactor:
             if isinstance(value, AbstractSet):
                 return sorted((self.value(item, depth + 1) for item in value), key=str)
         return self.text(_repr(value))
+
+    def attribute(self, name: str, value: object) -> str | int | float | bool | list[str]:
+        """The value of an attribute of this name, without secrets: as `value`, remembered, lists as lists of text."""
+        if isinstance(value, str):
+            known = self._cleaned
+            found = known.get((name, value))
+            if found is None:
+                found = MASK if is_secret_name(name) else self.text(value)
+                if len(known) >= _REMEMBERED:
+                    known.clear()
+                known[name, value] = found
+            return found
+        plain = MASK if is_secret_name(name) else self.value(value)
+        if isinstance(plain, str | int | float):
+            return plain
+        return [str(item) for item in plain] if isinstance(plain, list) else str(plain)
 
     def _mask_base64(self, run: re.Match[str]) -> str:
         return MASK if self._cores is not None and self._cores.search(run[0]) else run[0]
@@ -136,6 +156,11 @@ def redact(text: str) -> str:
 def redact_value(value: object) -> Plain:
     """The value without secrets. As `Redactor.value`."""
     return _process.value(value)
+
+
+def clean(name: str, value: object) -> str | int | float | bool | list[str]:
+    """The value of an attribute, without secrets. As `Redactor.attribute`."""
+    return _process.attribute(name, value)
 
 
 def is_secret_name(name: str) -> bool:

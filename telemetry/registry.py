@@ -2,7 +2,7 @@
 
 It owns the format of the files; it must never guess: whatever is wrong, missing or there twice is named with its
 file. The files are in the format of OpenTelemetry's weaver, so that its tools can read them too; what weaver has no
-words for (bounds, buckets, codes, severities) stands in `annotations.marketprism`.
+words for (bounds, buckets, codes, severities, the name of a span) stands in `annotations.marketprism`.
 
 Syntax: https://github.com/open-telemetry/weaver/blob/main/schemas/semconv-syntax.md
 """
@@ -23,6 +23,7 @@ from telemetry.model import (
     UNITS,
     Attribute,
     AttributeUse,
+    Emitter,
     Entity,
     Event,
     Instrument,
@@ -30,6 +31,8 @@ from telemetry.model import (
     Registry,
     SchemaError,
     Severity,
+    Span,
+    SpanKind,
     ValueType,
     nearest,
     prometheus_name,
@@ -86,6 +89,8 @@ class _Notes(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     buckets: list[float] = []
     codes: dict[str, int] = {}
     severity: Severity | None = None
+    emitter: Emitter | None = None
+    name: str | None = None
 
 
 class _Annotations(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -125,13 +130,20 @@ class _EventGroup(_Wire, tag_field="type", tag="event", frozen=True, kw_only=Tru
     annotations: _Annotations = _Annotations()
 
 
+class _SpanGroup(_Wire, tag_field="type", tag="span", frozen=True, kw_only=True):
+    id: str
+    span_kind: SpanKind
+    attributes: list[_Ref]
+    annotations: _Annotations = _Annotations()
+
+
 class _EntityGroup(_Wire, tag_field="type", tag="entity", frozen=True, kw_only=True):
     id: str
     name: str
     attributes: list[_Ref]
 
 
-_Group = _AttributeGroup | _MetricGroup | _EventGroup | _EntityGroup
+_Group = _AttributeGroup | _MetricGroup | _EventGroup | _SpanGroup | _EntityGroup
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -151,11 +163,14 @@ def _build(groups: list[tuple[Path, _Group]]) -> Registry:
     metrics: dict[str, Metric] = {}
     events: dict[str, Event] = {}
     entities: dict[str, Entity] = {}
+    spans: dict[str, Span] = {}
     for path, group in groups:
         if isinstance(group, _MetricGroup):
             _add(path, metrics, _metric(path, group, attributes))
         elif isinstance(group, _EventGroup):
             _add(path, events, _event(path, group, attributes))
+        elif isinstance(group, _SpanGroup):
+            _add(path, spans, _span(path, group, attributes))
         elif isinstance(group, _EntityGroup):
             found = tuple(use.attribute for use in _uses(path, group.name, group.attributes, attributes))
             _add(path, entities, Entity(group.name, group.brief.strip(), found))
@@ -165,10 +180,10 @@ def _build(groups: list[tuple[Path, _Group]]) -> Registry:
             if sample in names:
                 raise SchemaError(f"{metric.name} and {names[sample]} are both {sample} in Prometheus")
             names[sample] = metric.name
-    return Registry(attributes, metrics, events, entities)
+    return Registry(attributes, metrics, events, entities, spans)
 
 
-_Named = TypeVar("_Named", Attribute, Metric, Event, Entity)
+_Named = TypeVar("_Named", Attribute, Metric, Event, Entity, Span)
 
 
 def _add(path: Path, known: dict[str, _Named], new: _Named) -> None:
@@ -203,9 +218,8 @@ def _metric(path: Path, group: _MetricGroup, attributes: Mapping[str, Attribute]
     _check_id(path, group.id, f"metric.{name}")
     if group.unit not in UNITS and not re.fullmatch(r"\{[a-z_]+\}", group.unit):
         raise SchemaError(f"{path}: {name}: unit: expected s, By, 1 or {{thing}}, found {group.unit!r}")
-    notes = _only(
-        path, name, group.annotations, "bound", *(("buckets",) if group.instrument == "histogram" else ("codes",))
-    )
+    own = "buckets" if group.instrument == "histogram" else "codes"
+    notes = _only(path, name, group.annotations, "bound", own, "emitter")
     if group.instrument == "histogram" and not (notes.buckets and all(a < b for a, b in pairwise(notes.buckets))):
         raise SchemaError(
             f"{path}: {name}: annotations.marketprism.buckets: expected rising bounds, found {notes.buckets}"
@@ -226,6 +240,7 @@ def _metric(path: Path, group: _MetricGroup, attributes: Mapping[str, Attribute]
         buckets=tuple(float(bound) for bound in notes.buckets),
         codes=notes.codes,
         bound=DEFAULT_SERIES_BOUND if notes.bound is None else notes.bound,
+        emitter=notes.emitter or "cells",
     )
 
 
@@ -239,6 +254,15 @@ def _event(path: Path, group: _EventGroup, attributes: Mapping[str, Attribute]) 
         )
     found = tuple(use.attribute for use in _uses(path, group.name, group.attributes, attributes))
     return Event(group.name, notes.severity, group.brief.strip(), found)
+
+
+def _span(path: Path, group: _SpanGroup, attributes: Mapping[str, Attribute]) -> Span:
+    name = group.id.removeprefix("span.")
+    _check_id(path, group.id, f"span.{name}")
+    _check_name(path, name)
+    notes = _only(path, name, group.annotations, "name")
+    uses = tuple(_uses(path, name, group.attributes, attributes))
+    return Span(notes.name or name, group.span_kind, group.brief.strip(), uses)
 
 
 def _uses(path: Path, owner: str, refs: list[_Ref], attributes: Mapping[str, Attribute]) -> Iterator[AttributeUse]:

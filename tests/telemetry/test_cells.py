@@ -135,7 +135,7 @@ def small(bound: int, series: int) -> Metrics:
     )
     own = load_registry().metrics
     ours = {name: own[name] for name in own if name.startswith("marketprism.telemetry.")}
-    return Metrics(Registry({colour.name: colour}, {**ours, things.name: things}, {}, {}))
+    return Metrics(Registry({colour.name: colour}, {**ours, things.name: things}, {}, {}, {}))
 
 
 @pytest.mark.parametrize(("bound", "series"), [(2, 2000), (2000, 2)])

@@ -57,7 +57,8 @@ def metrics() -> Metrics:
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_metric_of_the_schema_is_there_under_its_prometheus_name(metrics: Metrics, form: Format) -> None:
     names = {name for name, _ in samples(Exposition(metrics), form)}
-    assert names == {name for metric in REGISTRY.metrics.values() for name in metric.samples}
+    ours = (metric for metric in REGISTRY.metrics.values() if metric.emitter == "cells")
+    assert names == {name for metric in ours for name in metric.samples}
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -17,10 +17,10 @@ def test_the_committed_file_is_up_to_date(path: Path) -> None:
     assert (ROOT / path).read_text(encoding="utf-8") == documents(load_registry())[path]
 
 
-def test_every_metric_attribute_and_event_is_documented() -> None:
+def test_every_metric_attribute_span_and_event_is_documented() -> None:
     registry = load_registry()
     text = documents(registry)[DOCS]
-    assert [name for name in registry.metrics if f"### {name}\n" not in text] == []
+    assert [name for name in (*registry.metrics, *registry.spans) if f"### {name}\n" not in text] == []
     assert [name for name in (*registry.attributes, *registry.events) if f"`{name}`" not in text] == []
 
 

@@ -73,7 +73,7 @@ def test_names_are_those_of_prometheus_own_translation(
 
 def test_the_schema_is_valid_and_every_own_name_has_our_prefix() -> None:
     registry = load_registry()
-    assert {name.split(".")[0] for name in registry.metrics} == {"marketprism", "http", "process"}
+    assert {name.split(".")[0] for name in registry.metrics} == {"marketprism", "http", "process", "otel"}
     assert all(name.startswith("marketprism.") for name in registry.events)
     assert registry.metrics["marketprism.feed.lag"].buckets[0] == 0.0
 
@@ -111,7 +111,7 @@ def test_a_small_schema_is_read(schema: Callable[[str], Path]) -> None:
     [
         ("", "test.yaml: Expected `object`, got `null`"),
         ("groups: []", "no schema files"),
-        ("groups: [{id: x, type: span}]", r"test.yaml: Invalid value 'span' - at `\$.groups\[0\].type`"),
+        ("groups: [{id: x, type: trace}]", r"test.yaml: Invalid value 'trace' - at `\$.groups\[0\].type`"),
         (ATTRIBUTES + METRIC + "    colour: red", "unknown field `colour`"),
         (ATTRIBUTES + METRIC + METRIC, "marketprism.things is defined twice"),
         (ATTRIBUTES + METRIC.replace("brief: Things.", "brief: ''"), "brief: expected a sentence"),
