@@ -82,9 +82,9 @@ class BookSnapshot(Record, tag="BookSnapshot", gc=False, kw_only=True):
     """The first `depth` levels a side, best first. It replaces whatever a consumer held.
 
     `known_bid` / `known_ask`: the worst price to which the side is completely known; null when none of the first
-    `depth` levels is missing. Beyond it only levels that changed since the sync are present. `first_seq`/`last_seq`: the venue's update ids
-    covered by it, where it has any. `cause`: `sync` (the book was just verified), `segment` (a journal segment begins),
-    `periodic`, or `partial` (the venue's own self-contained partial book).
+    `depth` levels is missing. Beyond it only levels that changed since the sync are present. `first_seq`/`last_seq`:
+    the venue's update ids covered by it, where it has any. `cause`: `sync` (the book was just verified), `segment` (a
+    journal segment begins), `periodic`, or `partial` (the venue's own self-contained partial book).
     """
 
     bids: list[Level]

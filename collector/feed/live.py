@@ -21,6 +21,7 @@ from random import Random
 import aiohttp
 
 from collector.clock import MILLI_NS, SECOND_NS, Clock, Now, system_clock
+from collector.feed.journeys import Journeys, Publish
 from collector.feed.seams import Observer, Tape
 from collector.net.connects import Backoff, ConnectBudget, Sleep
 from collector.net.control import ControlSender
@@ -53,7 +54,8 @@ class Network:
 class LiveFeed:
     """One core and its connection. `name` is the connection's, the same after every reconnect.
 
-    `publish` takes the records of a burst, synchronously; it may call `flush` of any feed.
+    `publish` takes the records of a burst, synchronously; it may call `flush` of any feed. `journeys` traces some
+    messages; without it none is.
     """
 
     def __init__(  # noqa: PLR0913 (everything it needs is passed in)
@@ -61,13 +63,14 @@ class LiveFeed:
         name: str,
         core: Core,
         network: Network,
-        publish: Callable[[list[Record]], None],
+        publish: Publish,
         observer: Observer,
         *,
         rng: Random,
         clock: Clock = system_clock,
         sleep: Sleep = asyncio.sleep,
         tape: Tape | None = None,
+        journeys: Journeys | None = None,
     ) -> None:
         self.name = name
         self.core = core
@@ -78,6 +81,7 @@ class LiveFeed:
         self._clock = clock
         self._sleep = sleep
         self._tape = tape
+        self._journeys = journeys
         self._backoff = Backoff(rng)
         self._socket: WebSocket | None = None
         self._control: ControlSender | None = None
@@ -111,6 +115,7 @@ class LiveFeed:
                 self._timer.cancel()
                 self._timer = None
             await self._drop_fetches()
+            self._observer.stopped()
 
     async def stop(self) -> None:
         """End `run` and wait for it: the socket is closed, what was received is published, no task is left."""
@@ -131,7 +136,11 @@ class LiveFeed:
 
     def on_frame(self, data: bytes, now: Now) -> None:
         """Take one text message."""
-        kind = self.core.frame(data, now)
+        journeys = self._journeys
+        if journeys is None or now.mono_ns < journeys.look_ns:
+            kind = self.core.frame(data, now)
+        else:
+            kind = journeys.frame(self.core, data, now)
         self._observer.frame(kind, len(data))
         if self._tape is not None:
             self._tape.frame(kind, data, now)
@@ -160,6 +169,7 @@ class LiveFeed:
     async def _connect_and_serve(self) -> None:
         network, observer = self._network, self._observer
         await network.connects.acquire()
+        observer.connecting(network.url)
         started = self._clock().mono_ns
         try:
             socket = await connect(network.session, network.url, network.options, self._clock)
@@ -255,8 +265,11 @@ class LiveFeed:
         verdicts, dead, events = out.verdicts[:], out.dead[:], out.events[:]
         out.clear()
         if records:
-            self._publish(records)
             self._observer.records(records)
+        if self._journeys is not None and self._journeys.open:
+            self._journeys.flush(self._publish, records)
+        elif records:
+            self._publish(records)
         if verdicts or dead or events:
             self._observer.said(verdicts, dead, events)
         for command in commands:
@@ -280,6 +293,7 @@ class LiveFeed:
             self._socket.end(command.cause)
 
     async def _fetch(self, fetch: Fetch) -> None:
+        self._observer.fetching(fetch, self.core.streams)
         try:
             reply = await self._network.rest.get(
                 fetch.endpoint,

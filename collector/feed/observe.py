@@ -16,7 +16,9 @@ from typing import Final, get_args
 from collector.books.verdict import STATES
 from collector.clock import SECOND_NS
 from collector.feed.deadletters import DeadLetters
-from collector.net.websocket import ConnectError, End
+from collector.feed.observe_connection import ConnectionObserver
+from collector.feed.spans import FeedSpans, mark
+from collector.net.websocket import End
 from collector.records import BookDelta, BookSnapshot, Gap, GapCause, Quote, Record, Trade
 from collector.venues.protocol import (
     CHANNELS,
@@ -32,44 +34,36 @@ from collector.venues.protocol import (
     VerdictChange,
 )
 from telemetry.cells import Counter, Gauge, Histogram, Metrics
-from telemetry.logs import SayRarely, get_logger
-
-log = get_logger(__name__)
+from telemetry.logs import SayRarely
+from telemetry.tracing import NO_SPAN, SpanRef, inside
 
 HOLD_BACK_S = 10.0
 """A line of one kind about one thing is said at most this often."""
 _SAMPLE = 200
+_OFTEN: Final = frozenset({"checksum_match", "not_spoken"})
+"""Events that many messages give; no span knows of them."""
 
-_CLOSE: Final[dict[str, str]] = {
-    **dict.fromkeys(("normal", "going_away", "policy", "server_error", "restart", "try_later", "other_code"), "remote"),
-    **dict.fromkeys(("lost", "error"), "network"),
-    **dict.fromkeys(("too_big", "protocol_error"), "protocol"),
-    **dict.fromkeys(("silent_socket", "no_message", "all_silent"), "stalled"),
-    **dict.fromkeys(("lifetime", "server_shutdown"), "rotation"),
-    "internal_error": "defect",
-    "shutdown": "shutdown",
-}
-"""What a close is counted as. Anything else was asked for by the core, which then starts over: `resync`."""
-_OUTCOME: Final = {"refused", "tls", "timeout", "http", "dns"}
 _CODE: Final = {state: code for code, state in enumerate(STATES)}
 
 
 class _Messages:
-    """One channel's messages. `burst`: how many came since the last burst ended."""
+    """One channel's messages. `burst`: how many came since the last burst ended; `traced`: the one that is traced."""
 
-    __slots__ = ("burst", "duration", "received", "size")
+    __slots__ = ("burst", "duration", "received", "size", "traced")
 
     def __init__(self, received: Counter, size: Counter, duration: Histogram) -> None:
         self.received = received
         self.size = size
         self.duration = duration
         self.burst = 0
+        self.traced = NO_SPAN
 
 
-class FeedObserver:
+class FeedObserver(ConnectionObserver):
     """Counts and logs for one connection: the `Observer` of a LiveFeed.
 
     `run` names the connection's tape in the dead-letter file. `mono_ns` tells the time by which lines are held back.
+    `spans`: those of the connection, which it keeps told and whose ids its lines carry; without them there are none.
     """
 
     def __init__(
@@ -81,9 +75,10 @@ class FeedObserver:
         *,
         dead_letters: DeadLetters | None = None,
         run: str | None = None,
+        spans: FeedSpans | None = None,
     ) -> None:
-        self._venue, self._market = venue, market = facts.venue, facts.market
-        self._connection = connection
+        super().__init__(metrics, facts, connection, spans)
+        self._venue, self._market = facts.venue, facts.market
         self._dead_letters = dead_letters
         self._run = run or connection
         self._rarely = SayRarely(
@@ -91,12 +86,10 @@ class FeedObserver:
         )
         self._bind_messages(metrics)
         self._bind_quality(metrics)
-        self._bind_connection(metrics)
         self._verdicts: dict[tuple[str, Channel], tuple[Gauge, Gauge]] = {}
         self._states: dict[tuple[str, Channel], str] = {}
         self._verdict_family = metrics.gauge("marketprism.verdict")
         self._last_family = metrics.gauge("marketprism.last_message.time")
-        self._log = log.bind(venue=venue, market=market)
 
     def _bind_messages(self, metrics: Metrics) -> None:
         at = {"venue": self._venue, "market": self._market}
@@ -154,16 +147,6 @@ class FeedObserver:
             "subscription_rejected": requests.cell(subscription_outcome="rejected", **at),
         }
 
-    def _bind_connection(self, metrics: Metrics) -> None:
-        at = {"venue": self._venue, "market": self._market}
-        self._state = metrics.gauge("marketprism.connection.state").cell(connection=self._connection, **at)
-        attempts, closed = (metrics.counter(f"marketprism.connection.{name}") for name in ("attempts", "closed"))
-        self._attempts = {
-            outcome: attempts.cell(attempt_outcome=outcome, **at) for outcome in ("ok", "error", *sorted(_OUTCOME))
-        }
-        self._closes = {cause: closed.cell(close_cause=cause, **at) for cause in sorted({*_CLOSE.values(), "resync"})}
-        self._delay = metrics.histogram("marketprism.reconnect.delay").cell(**at)
-
     # -- messages and records -----------------------------------------------------------------------------------------
 
     def frame(self, kind: FrameKind, size: int) -> None:
@@ -178,8 +161,16 @@ class FeedObserver:
         seen = [messages for messages in self._messages.values() if messages.burst]
         count = sum(messages.burst for messages in seen)
         for messages in seen:
-            messages.duration.observe(duration_ns / count / SECOND_NS, messages.burst)
+            share_s = duration_ns / count / SECOND_NS
+            messages.duration.observe(share_s, messages.burst)
             messages.burst = 0
+            if messages.traced:
+                mark(messages.duration, share_s, messages.traced, self._spans.now_ns())
+                messages.traced = NO_SPAN
+
+    def traced(self, kind: FrameKind, ref: SpanRef) -> None:
+        """Take note that a message of this burst is traced: the time of its kind will lead to it."""
+        self._messages[kind].traced = ref
 
     def records(self, records: list[Record]) -> None:
         """Count records that were published together, and how late they are."""
@@ -198,15 +189,22 @@ class FeedObserver:
                 self._gap(record)
 
     def _gap(self, gap: Gap) -> None:
+        ref = self._spans.gap(gap)
+        with inside(ref):
+            self._count_gap(gap, ref)
+
+    def _count_gap(self, gap: Gap, ref: SpanRef) -> None:
         channel: Channel = gap.channel  # type: ignore[assignment]  # a record's text, written by a core
         if gap.repaired_ts is None:
             gaps, lost = self._gaps[channel, gap.cause]
             gaps.n += 1
+            mark(gaps, 1, ref, self._spans.now_ns())
             lost.n += gap.count or 0
             self._log_gap(gap)
         elif gap.detected_ts is not None:
             seconds = max(gap.repaired_ts - gap.detected_ts, 0) / 1e6
             self._repairs[channel].observe(seconds)
+            mark(self._repairs[channel], seconds, ref, self._spans.now_ns())
             held = self._rarely.every(("repaired", channel, gap.instrument), HOLD_BACK_S)
             if channel == "book" and held is not None:
                 self._log.info(
@@ -236,10 +234,14 @@ class FeedObserver:
 
     def said(self, verdicts: list[VerdictChange], dead: list[DeadLetter], events: list[Event]) -> None:
         """Take verdicts, dead letters and events."""
+        spans = self._spans
         for change in verdicts:
-            self._verdict(change)
-        for letter in dead:
-            self._dead(letter)
+            spans.verdict(change)
+            with inside(spans.gap_of(change.instrument, change.channel)):
+                self._verdict(change)
+        with inside(spans.connection):
+            for letter in dead:
+                self._dead(letter)
         for event in events:
             self._event(event)
 
@@ -284,7 +286,12 @@ class FeedObserver:
         if event.kind == "duplicate":
             channel: Channel = event.channel  # type: ignore[assignment]  # only data has duplicates
             self._duplicates[channel].n += 1
-        elif event.kind == "subscription_rejected":
+        elif event.kind not in _OFTEN:
+            with inside(self._spans.event(event)):
+                self._log_event(event)
+
+    def _log_event(self, event: Event) -> None:
+        if event.kind == "subscription_rejected":
             held = self._rarely.every(("rejected", event.instrument, event.detail), HOLD_BACK_S)
             if held is not None:
                 self._log.warning(
@@ -314,66 +321,14 @@ class FeedObserver:
             found = self._verdicts[key] = self._verdict_family.cell(**at), self._last_family.cell(**at)
         return found
 
-    # -- the connection -----------------------------------------------------------------------------------------------
-
     def sent(self, command: Send) -> None:
         """Count a subscription request."""
+        self._spans.sent(command)
         if command.purpose != "ping":
             self._sent.n += command.streams
 
-    def opened(self, url: str, seconds: float) -> None:
-        """Take note of a connection that was opened, and of how long that took."""
-        self._attempts["ok"].n += 1
-        self._state.n = 1
-        self._log.info("marketprism.connection.opened", connection=self._connection, url_full=url, duration=seconds)
-
-    def refused(self, url: str, error: ConnectError, delay_s: float) -> None:
-        """Take note of an attempt that failed; the next one comes after `delay_s` at the earliest."""
-        outcome = error.outcome if error.outcome in _OUTCOME else "error"
-        self._attempts[outcome].n += 1
-        self._delay.observe(delay_s)
-        self._log.warning(
-            "marketprism.connection.failed",
-            connection=self._connection,
-            url_full=url,
-            attempt_outcome=outcome,
-            error_type=str(error.status or error.outcome),
-            error_message=str(error),
-            delay=delay_s,
-        )
-
     def closed(self, end: End, seconds: float, delay_s: float) -> None:
-        """Take note of a connection that ended. The next attempt comes after `delay_s` at the earliest."""
-        cause = _CLOSE.get(end.cause, "resync")
-        self._closes[cause].n += 1
-        self._state.n = 0
+        """Take note of a connection that ended; a message that was too big never reached the core."""
+        super().closed(end, seconds, delay_s)
         if end.cause == "too_big":
             self._undecodable["unknown", "too_big"].n += 1
-        if cause != "shutdown":
-            self._delay.observe(delay_s)
-        if cause in ("rotation", "shutdown"):
-            self._log.info(
-                "marketprism.connection.ended", connection=self._connection, close_cause=cause, duration=seconds
-            )
-            return
-        fields: dict[str, object] = {"close_code": end.code} if end.code is not None else {}
-        self._log.warning(
-            "marketprism.connection.closed",
-            connection=self._connection,
-            close_cause=cause,
-            error_type=end.cause,
-            error_message=end.text,
-            duration=seconds,
-            delay=delay_s,
-            **fields,
-        )
-
-    def defect(self, error: Exception) -> None:
-        """Log an error that nothing below handled: a defect of ours."""
-        log.critical(
-            "marketprism.service.failed",
-            subject=f"feed {self._connection}",
-            error_type=type(error).__name__,
-            error_message=str(error),
-            exc_info=error,
-        )

@@ -5,6 +5,7 @@ It owns the shape of these two seams and no behaviour, so that a driver can be t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from collector.clock import Now
@@ -47,13 +48,19 @@ class Observer(Protocol):
         """
 
     def records(self, records: list[Record]) -> None:
-        """Count records that were published together."""
+        """Count records that are about to be published together. May give a Gap its `traceparent`."""
 
     def said(self, verdicts: list[VerdictChange], dead: list[DeadLetter], events: list[Event]) -> None:
         """Take what else the core said."""
 
     def sent(self, command: Send) -> None:
         """Take note of a control frame that was put in line."""
+
+    def fetching(self, fetch: Fetch, streams: Callable[[], list[StreamStatus]]) -> None:
+        """Take note, in the task of a fetch, that it begins; `streams` tells the core's."""
+
+    def connecting(self, url: str) -> None:
+        """Take note that an attempt to connect begins."""
 
     def opened(self, url: str, seconds: float) -> None:
         """Take note of a connection that was opened, and of how long that took."""
@@ -71,3 +78,6 @@ class Observer(Protocol):
 
     def defect(self, error: Exception) -> None:
         """Take an error that nothing below handled."""
+
+    def stopped(self) -> None:
+        """Take note that the feed ends, after everything else."""

@@ -53,6 +53,8 @@ class RestCall:
     seconds: float
     paused_s: float
     """For how long this answer closed the pool; 0.0 when it did not."""
+    request: str = ""
+    """The URL that was asked, redacted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ class RestClient:
     def _tell(self, endpoint: str, reply: Reply, seconds: float, pause_s: float) -> None:
         if self._on_call is not None:
             self._on_call(
-                RestCall(endpoint, self.host, reply.status, reply.failure, reply.text, seconds, paused_s=pause_s)
+                RestCall(endpoint, self.host, reply.status, reply.failure, reply.text, seconds, pause_s, reply.request)
             )
 
 

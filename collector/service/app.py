@@ -1,5 +1,5 @@
-"""Starts the collector, keeps it until a signal, and ends it in order: sockets, journal, tape and dead letters, web
-last.
+"""Starts the collector, keeps it until a signal, and ends it in order: sockets, journal, tape and dead letters, web,
+telemetry last.
 
 It owns the process: its event loop, its signals, its exit code. The port is bound before anything is written, and the
 journal is open before anything is received. SIGTERM and Ctrl-C are the same; the whole end takes less than 10 s
@@ -16,7 +16,6 @@ import sys
 from importlib.metadata import version
 from random import SystemRandom
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from collector.clock import SECOND_NS, Clock, system_clock
 from collector.config.model import DEFAULT_INSTRUMENTS
@@ -29,6 +28,7 @@ from collector.service.building import Parts, build_feeds
 from collector.service.collection import Collection
 from collector.service.journal_watch import JournalWatch
 from collector.service.loop_watch import LoopWatch
+from collector.service.observed import observed
 from collector.service.process import close_journal, drive, end_workers, make_workers
 from collector.service.restarts import Restarts
 from collector.service.tape_guard import GuardedTape
@@ -37,9 +37,8 @@ from collector.web.health import Facts, Judge, Report, SideFacts, not_ready
 from collector.web.server import AddressError, AddressInUseError, WebServer, bind
 from telemetry.cells import Metrics
 from telemetry.exposition import Exposition
-from telemetry.logs import configure_logs, get_logger
-from telemetry.process import watch_process
-from telemetry.redaction import register_secret
+from telemetry.logs import get_logger
+from telemetry.otlp_settings import TelemetryError
 from telemetry.registry import load_registry
 
 if TYPE_CHECKING:
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
     from collector.config import Config
     from collector.feed.deadletters import Trouble
     from collector.web.health import JournalFacts
+    from telemetry.setup import Telemetry
 
 log = get_logger("collector.service")
 
@@ -79,13 +79,18 @@ def run(config: Config, source: str = "defaults") -> int:
         raise ServiceError(f"web.host: {error}") from error
     try:
         return drive(Service(config, source).serve(listener))
+    except TelemetryError as error:
+        raise ServiceError(str(error)) from error
     finally:
         listener.close()
 
 
 def record(config: Config, seconds: float | None) -> int:
     """Write the tape that the configuration names until a signal, or for so long; give the exit code."""
-    return drive(Service(config).record(seconds))
+    try:
+        return drive(Service(config).record(seconds))
+    except TelemetryError as error:
+        raise ServiceError(str(error)) from error
 
 
 class Service:
@@ -98,6 +103,7 @@ class Service:
         self.started = clock()
         self.version = version("marketprism")
         self.metrics = Metrics(load_registry())
+        self.telemetry: Telemetry  # while it runs
         self.collection = Collection(None, clock, defaults=config.instruments == DEFAULT_INSTRUMENTS)
         self._judge = Judge()
         self._loop_watch = LoopWatch(self.metrics)
@@ -147,6 +153,15 @@ class Service:
 
     async def serve(self, listener: socket.socket) -> int:
         """Collect into the journal until a signal."""
+        async with observed(self.config, self.metrics, self.version) as self.telemetry:
+            return await self._serve(listener)
+
+    async def record(self, seconds: float | None) -> int:
+        """Collect onto the tape alone."""
+        async with observed(self.config, self.metrics, self.version) as self.telemetry:
+            return await self._record(seconds)
+
+    async def _serve(self, listener: socket.socket) -> int:
         self._prepare()
         tls = self._tls()
         journal = self._open_journal()
@@ -169,8 +184,7 @@ class Service:
             await web.stop()
         return self._say_stopped(code, late, journal.accepted, left)
 
-    async def record(self, seconds: float | None) -> int:
-        """Collect onto the tape alone."""
+    async def _record(self, seconds: float | None) -> int:
         self._prepare()
         tls = self._tls()
         self._open_tape()
@@ -193,13 +207,7 @@ class Service:
     # -- start --------------------------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        config = self.config
-        for secret in _secrets(config):
-            register_secret(secret)
-        configure_logs(config.log.level, config.log.style, metrics=self.metrics)
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        watch_process(self.metrics, self.version)
-        self.metrics.gauge("marketprism.up").cell().n = 1
         loop = asyncio.get_running_loop()
         loop.set_default_executor(self._executor)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -287,6 +295,7 @@ class Service:
             self.collection.publish,
             self.clock,
             SystemRandom(),
+            self.telemetry.tracer,
         )
         try:
             self.collection.placed = build_feeds(parts)
@@ -314,7 +323,7 @@ class Service:
 
     def _say_started(self, port: int) -> None:
         log.info("marketprism.config.loaded", source=self.source, instruments=len(self.config.instruments))
-        log.info("marketprism.telemetry.off", subject="OTLP export is not part of this version; see /metrics")
+        self.telemetry.say()
         log.info(
             "marketprism.service.started",
             build_version=self.version,
@@ -375,10 +384,3 @@ class Service:
 
     def _seconds(self) -> float:
         return round((self.clock().mono_ns - self.started.mono_ns) / SECOND_NS, 3)
-
-
-def _secrets(config: Config) -> set[str]:
-    """Passwords in addresses, as they stand and decoded."""
-    urls = [url for venue in config.enabled_venues().values() for url in (venue.ws_url, venue.rest_url) if url]
-    passwords = {password for url in urls if (password := urlsplit(url).password)}
-    return passwords | {unquote(password) for password in passwords}

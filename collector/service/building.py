@@ -7,12 +7,16 @@ own core, and all instruments of a venue stay on one connection as long as the v
 from __future__ import annotations
 
 import dataclasses
+import time
 from random import Random
 from typing import TYPE_CHECKING
 
+from collector.clock import system_clock
 from collector.config.model import Binance
+from collector.feed.journeys import Journeys, Sampler
 from collector.feed.live import LiveFeed, Network
 from collector.feed.observe_net import PoolObserver
+from collector.feed.spans import FeedSpans
 from collector.net.budget import Budget
 from collector.net.connects import ConnectBudget
 from collector.net.rest import RestClient
@@ -22,7 +26,7 @@ from collector.service.noting import NotingObserver
 from collector.venues.protocol import CoreSettings, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import aiohttp
 
@@ -30,11 +34,12 @@ if TYPE_CHECKING:
     from collector.config import Config
     from collector.config.model import Venue as VenueConfig
     from collector.feed.deadletters import DeadLetters
-    from collector.records import Record
+    from collector.feed.journeys import Publish
     from collector.service.tape_guard import GuardedTape
     from collector.venues import Venue
     from collector.venues.protocol import Channel, Facts
     from telemetry.cells import Metrics
+    from telemetry.tracing import Tracer
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,9 +52,10 @@ class Parts:
     metrics: Metrics
     dead_letters: DeadLetters | None
     tape: GuardedTape | None
-    publish: Callable[[list[Record]], None]
+    publish: Publish
     clock: Clock
     rng: Random
+    tracer: Tracer
 
 
 def build_feeds(parts: Parts) -> list[Placed]:
@@ -93,7 +99,8 @@ def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig) -> Iterator[
     facts = facts_of(venue, settings)
     budget = Budget(facts.pool.name, facts.pool.limit, facts.pool.interval_s, parts.clock)
     connects = ConnectBudget(*facts.connects, parts.clock)
-    pool = PoolObserver(parts.metrics, facts.venue, budget, lambda: parts.clock().mono_ns)
+    pool = PoolObserver(parts.metrics, facts.venue, budget, lambda: parts.clock().mono_ns, parts.tracer)
+    sampler = Sampler()
     by_name = frozenset(settings.instruments or ())
     wanted = wanted_of(parts.config, settings)
     for index, share in enumerate(shares(wanted, facts.streams_per_connection)):
@@ -107,7 +114,13 @@ def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig) -> Iterator[
         note = Note(since_us=parts.clock().wall_us)
         run_name = f"{facts.venue}-{name}"
         observer = NotingObserver(
-            parts.metrics, facts, name, lambda: parts.clock().mono_ns, dead_letters=parts.dead_letters, run=run_name
+            parts.metrics,
+            facts,
+            name,
+            lambda: parts.clock().mono_ns,
+            dead_letters=parts.dead_letters,
+            run=run_name,
+            spans=FeedSpans(parts.tracer, facts, name, parts.clock),
         )
         observer.note = note
         rest = RestClient(
@@ -126,6 +139,10 @@ def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig) -> Iterator[
             connects,
             WebSocketOptions(max_frame_bytes=facts.max_frame_bytes),
         )
+        journeys = None
+        if parts.tracer.on:
+            mono_ns = time.monotonic_ns if parts.clock is system_clock else lambda: parts.clock().mono_ns  # the quicker
+            journeys = Journeys(parts.tracer, sampler, parts.metrics, facts, name, mono_ns, observer.traced)
         tape = parts.tape
         run = None if tape is None else tape.run(run_name, facts, share, core_settings, parts.clock())
         feed = LiveFeed(
@@ -137,5 +154,6 @@ def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig) -> Iterator[
             rng=Random(parts.rng.getrandbits(64)),
             clock=parts.clock,
             tape=run,
+            journeys=journeys,
         )
         yield Placed(feed, note, by_name)

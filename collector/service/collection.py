@@ -98,12 +98,12 @@ class Collection:
     placed: list[Placed] = field(default_factory=list)
     _turning: bool = False
 
-    def publish(self, records: list[Record]) -> None:
-        """Take a feed's records."""
+    def publish(self, records: list[Record]) -> bool | None:
+        """Take a feed's records. False: not all were accepted, and the rest is counted; None: they go nowhere."""
         spool = self.spool
         if spool is None:
-            return
-        spool.append(records)
+            return None
+        accepted = spool.append(records)
         if self.restarts:
             closed = self.restarts.close(records, self.clock())
             if closed:
@@ -111,6 +111,7 @@ class Collection:
                 self.on_closed(closed)
         if spool.due:
             self.turn()
+        return accepted
 
     def turn(self) -> None:
         """Begin a new segment that starts with every book."""

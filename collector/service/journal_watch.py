@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.clock import SECOND_NS
+from collector.feed.spans import mark
 from collector.web.health import JournalFacts
 from telemetry.logs import get_logger
+from telemetry.tracing import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,7 +91,11 @@ class JournalWatch:
         """Count a burst."""
         self._accepted.n += records
         self._size.n += size
-        self._write.observe(duration_ns / SECOND_NS)
+        seconds = duration_ns / SECOND_NS
+        self._write.observe(seconds)
+        traced = current()
+        if traced:
+            mark(self._write, seconds, traced, time.time_ns())
         self._written_us = time.time_ns() // 1000
 
     def dropped(self, reason: Reason, records: int) -> None:
