@@ -26,7 +26,7 @@ from benchmarks.tape import KINDS, Tape, TapeError, recorded
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "recordings"
 """Where the recordings are when there are some: beside the checkout."""
-PARTS = ("compare", "paced", "core", "journal")
+PARTS = ("compare", "paced", "core", "journal", "telemetry")
 PACED_S = 5
 """How long a paced round plays."""
 
@@ -51,8 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
             figures |= _compare(paced, options.rounds, " paced")
         if "core" in parts:
             figures |= _core(played)
-        if "journal" in parts:
-            _journal()
+        for part in ("journal", "telemetry"):
+            if part in parts:
+                _own(part)
     except (RunError, TapeError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -90,9 +91,9 @@ def _core(tape: Tape) -> dict[str, float]:
     return figures
 
 
-def _journal() -> None:
-    print("\njournal: see benchmarks/journal.py", flush=True)
-    subprocess.run([sys.executable, "-m", "benchmarks.journal"], check=True)
+def _own(part: str) -> None:
+    print(f"\n{part}: see benchmarks/{part}.py", flush=True)
+    subprocess.run([sys.executable, "-m", f"benchmarks.{part}"], check=True)
 
 
 def _versions() -> str:
@@ -112,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "part",
         nargs="*",
         choices=[*PARTS, []],
-        help="compare: beside cryptofeed; paced: the same at a steady rate; core, journal: these parts alone",
+        help="compare: beside cryptofeed; paced: the same at a steady rate; the others: these parts alone",
     )
     parser.add_argument("--messages", type=int, default=200_000, help="messages of a round of compare (200000)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each side (5)")

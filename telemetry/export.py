@@ -90,7 +90,9 @@ class CellExporter(sdk.MetricExporter):
     ) -> sdk.MetricExportResult:
         """See MetricExporter."""
         with self._turns.turn():
+            self._breathe()
             body, points = self.request(metrics_data)
+            self._breathe()
         try:
             refused = self._sender.send(body, timeout_millis / 1000)
         except SendError as error:

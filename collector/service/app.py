@@ -10,6 +10,7 @@ knows a venue.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -322,6 +323,9 @@ class Service:
         return asyncio.get_running_loop().create_task(work, name=name)
 
     def _say_started(self, port: int) -> None:
+        # What was made until now stays until the end: a full collection that walks it stalls the loop by 16 to 39 ms.
+        gc.collect()
+        gc.freeze()
         log.info("marketprism.config.loaded", source=self.source, instruments=len(self.config.instruments))
         self.telemetry.say()
         log.info(

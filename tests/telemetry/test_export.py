@@ -189,6 +189,17 @@ def test_a_series_that_is_dropped_is_sent_no_more_and_one_made_again_starts_anew
     assert rig.point("marketprism.messages.received").start_ns > first
 
 
+def test_a_series_that_takes_the_place_of_another_is_not_taken_for_it(rig: Rig) -> None:
+    family = rig.metrics.gauge("marketprism.last_message.time")
+    family.cell(**AT, instrument="OLD-USD").n = 1
+    rig.export()
+    family.drop(**AT, instrument="OLD-USD")
+    family.cell(**AT, instrument="NEW-USD").n = 2
+    rig.export()
+    points = [point for point in rig.wire.sink.points(1) if point.metric == "marketprism.last_message.time"]
+    assert [(point.attributes["marketprism.instrument"], point.value) for point in points] == [("NEW-USD", 2)]
+
+
 def test_a_watched_value_is_read_where_it_lives(sdk_data: MetricsData) -> None:
     asked: list[int] = []
 

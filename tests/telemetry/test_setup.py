@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import logging
 import socket
 import threading
 import time
@@ -327,6 +328,28 @@ async def test_what_the_exporters_say_themselves_is_said_rarely_and_never_export
     assert [
         record for record in sink.logs() if record.attributes["marketprism.logger"].startswith("opentelemetry")
     ] == []
+
+
+async def test_a_library_is_heard_but_not_those_that_export(sink: OtlpSink) -> None:
+    async with running(sink.url) as telemetry:
+        for name in ("aiohttp.server", "opentelemetry.sdk", "urllib3.connectionpool"):
+            logging.getLogger(name).error("said by %s", name)
+        await telemetry.shutdown()
+    assert [record.body for record in sink.logs()] == ["said by aiohttp.server"]
+
+
+async def test_watched_cells_are_read_on_the_event_loop(sink: OtlpSink) -> None:
+    threads: set[int] = set()
+
+    def read() -> float:
+        threads.add(threading.get_ident())
+        return 1.0
+
+    async with running(sink.url) as telemetry:
+        telemetry.metrics.gauge("marketprism.journal.free").watch(read)
+        await asyncio.to_thread(sink.wait, lambda s: len(s.of("/v1/metrics")) >= 2, "two exports")
+        await telemetry.shutdown()
+    assert threads == {threading.get_ident()}
 
 
 async def test_the_loop_turns_while_everything_hangs(sink: OtlpSink) -> None:
