@@ -72,7 +72,7 @@ def _any_segment_rebuilds(rig: Rig) -> int:
             books.books.pop(key, None)
         if segment.start.offset and first is not None:
             assert first.cause == "segment"
-        compared += rig.compare(Books(books.books, set(), books.last))
+        compared += rig.compare(Books(books.books, set(), books.last, books.known))
     return compared
 
 
