@@ -35,14 +35,7 @@ STOP_S = 5.0
 CONFIGURATION = """\
 # Made by python -m collector.demo: the simulated exchanges instead of the real ones.
 venues:
-  binance:
-    instruments: [BTC-USDT, ETH-USDT] # what the simulated venue lists
-    ws_url: wss://127.0.0.1:{tls_port}/binance
-    rest_url: https://127.0.0.1:{tls_port}/binance
-  kraken:
-    ws_url: wss://127.0.0.1:{tls_port}/kraken
-    rest_url: https://127.0.0.1:{tls_port}/kraken
-tls:
+{venues}tls:
   ca_file: {ca_file}
 journal:
   directory: {journal}
@@ -54,8 +47,23 @@ log:
   level: warning
 """
 
+VENUE = """\
+  {section}:
+    ws_url: wss://127.0.0.1:{tls_port}/{venue}
+    rest_url: https://127.0.0.1:{tls_port}/{venue}
+"""
+SIMULATED = {
+    "binance": "binance",
+    "binance_usdm": "binance_usdm",
+    "okx": "okx",
+    "okx_swap": "okx",
+    "coinbase": "coinbase",
+    "kraken": "kraken",
+}
+"""Section of the configuration → the simulator's name."""
+
 GREETING = """
-MarketPrism demo: two simulated exchanges, one collector. Ctrl-C ends both.
+MarketPrism demo: four simulated exchanges, one collector. Ctrl-C ends both.
 
   health    curl http://127.0.0.1:{web_port}/health
   metrics   curl http://127.0.0.1:{web_port}/metrics
@@ -173,7 +181,9 @@ def _await_ready(process: subprocess.Popen[bytes], log_file: Path) -> Ready:
 def _collect(directory: Path, ready: Ready, web_port: int) -> int:
     file = directory / "marketprism.yaml"
     text = CONFIGURATION.format(
-        tls_port=ready.tls_port,
+        venues="".join(
+            VENUE.format(section=section, venue=venue, tls_port=ready.tls_port) for section, venue in SIMULATED.items()
+        ),
         ca_file=_quoted(ready.ca_file),
         journal=_quoted(str(directory / "journal")),
         web_port=web_port,

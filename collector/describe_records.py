@@ -88,7 +88,7 @@ def _value(kind: Any) -> str:  # noqa: ANN401 - type expressions have no common 
         return " or ".join(_value(part) for part in args if part is not UnsetType)
     if kind == list[records.Level]:
         return "a list of `[price, size]`"
-    return {str: "text", int: "an integer", NoneType: "null"}[kind]
+    return {str: "text", int: "an integer", bool: "true or false", NoneType: "null"}[kind]
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -237,6 +237,8 @@ def _column_type(hint: Any) -> pa.DataType:  # noqa: ANN401 - a type annotation 
         return pa.string()
     if hint is int:
         return pa.int64()
+    if hint is bool:
+        return pa.bool_()
     raise TypeError(f"no Parquet type is known for {hint!r}")
 
 

@@ -41,8 +41,10 @@ SnapshotCause = Literal["sync", "segment", "periodic", "partial"]
 class Record(Struct, gc=False, kw_only=True):
     """Fields that every record has.
 
-    `instrument` is canonical (`BTC-USDT`), `symbol` the venue's name of it. `traceparent` (W3C) is present on traced
-    records only.
+    `instrument` is canonical (`BTC-USDT`; `*` is the whole venue), `symbol` the venue's name of it. A perpetual has the
+    name of its pair: only `market` tells it from the spot pair, so both belong to every key. `contract_size` is present
+    where sizes count contracts instead of base currency: what one contract is worth, in the instrument's
+    `contract_currency`; null while that is not known. `traceparent` (W3C) is present on traced records only.
     """
 
     schema: int = SCHEMA_VERSION
@@ -53,6 +55,7 @@ class Record(Struct, gc=False, kw_only=True):
     ts: int | None
     recv_ts: int | None
     seq: int | None = None
+    contract_size: str | UnsetType | None = UNSET
     traceparent: str | UnsetType = UNSET
 
 
@@ -111,6 +114,112 @@ class BookDelta(Record, tag="BookDelta", gc=False, kw_only=True):
     depth: int
 
 
+class Ticker(Record, tag="Ticker", gc=False, kw_only=True):
+    """The venue's own statistics of the last 24 hours, in its own text; null: this venue does not say.
+
+    `volume` is in base currency (or contracts), `quote_volume` in quote currency.
+    """
+
+    last: str
+    open: str | None
+    high: str | None
+    low: str | None
+    volume: str | None
+    quote_volume: str | None
+    bid: str | None
+    bid_size: str | None
+    ask: str | None
+    ask_size: str | None
+
+
+class Candle(Record, tag="Candle", gc=False, kw_only=True):
+    """One bar, from `open_ts` (UTC µs) on, `interval` long (`1m`, `5m`, `1h`, `1d`).
+
+    `closed`: it will not change any more, because the venue says so or, where it has no such mark, because the next bar
+    began while this one was watched without a break. Every open state supersedes the one before.
+    """
+
+    interval: str
+    open_ts: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    trades: int | None
+    closed: bool
+
+
+class FundingRate(Record, tag="FundingRate", gc=False, kw_only=True):
+    """A perpetual's funding rate for the payment at `funding_ts` (UTC µs), as the venue estimates it now.
+
+    A positive rate is paid by longs to shorts. `next_rate`: the venue's forecast of the one after.
+    """
+
+    rate: str
+    funding_ts: int | None
+    next_rate: str | None
+    mark_price: str | None
+    index_price: str | None
+
+
+class OpenInterest(Record, tag="OpenInterest", gc=False, kw_only=True):
+    """How much of a perpetual is held open, in the unit of its sizes; `base_value`: in base currency where the venue
+    says so too.
+    """
+
+    open_interest: str
+    base_value: str | None
+
+
+class Liquidation(Record, tag="Liquidation", gc=False, kw_only=True):
+    """A position that the venue closed by force. `side` is the order's: a `sell` closes a long position.
+
+    Venues tell only some of them (at most one a second and instrument), so no sum of these is a total. `price` is the
+    bankruptcy or order price, `average_price` what it was filled at.
+    """
+
+    side: Side
+    price: str
+    average_price: str | None
+    size: str
+
+
+InstrumentStatus = Literal["trading", "pre_open", "halted", "delisted", "unknown"]
+
+
+class Instrument(Record, tag="Instrument", gc=False, kw_only=True):
+    """What the venue says of an instrument; written when first learnt and whenever it changes.
+
+    `venue_status` is its own word. Steps and least order sizes are null where it does not say. `contract_currency`:
+    what `contract_size` counts; null where sizes are base currency.
+    """
+
+    base: str
+    quote: str
+    settle: str | None
+    status: InstrumentStatus
+    venue_status: str
+    price_step: str | None
+    size_step: str | None
+    min_size: str | None
+    min_value: str | None
+    contract_currency: str | None
+
+
+class VenueStatus(Record, tag="VenueStatus", gc=False, kw_only=True):
+    """What the venue says of itself (`instrument` is `*`). `venue_status` is its own word, `message` its own text.
+
+    `start_ts`, `end_ts` (UTC µs): of a maintenance that it announces.
+    """
+
+    status: Literal["online", "maintenance", "degraded", "offline", "unknown"]
+    venue_status: str
+    message: str | None
+    start_ts: int | None
+    end_ts: int | None
+
+
 class Gap(Record, tag="Gap", gc=False, kw_only=True):
     """Data of this stream that is missing, as far as it is known: ids `first`..`last` (null: unknown or open), `count`
     of them.
@@ -128,7 +237,35 @@ class Gap(Record, tag="Gap", gc=False, kw_only=True):
     repaired_ts: int | None
 
 
-AnyRecord = Trade | Quote | BookSnapshot | BookDelta | Gap
+AnyRecord = (
+    Trade
+    | Quote
+    | BookSnapshot
+    | BookDelta
+    | Ticker
+    | Candle
+    | FundingRate
+    | OpenInterest
+    | Liquidation
+    | Instrument
+    | VenueStatus
+    | Gap
+)
+
+CHANNEL_OF: dict[type[Record], str] = {
+    Trade: "trades",
+    Quote: "quotes",
+    BookSnapshot: "book",
+    BookDelta: "book",
+    Ticker: "tickers",
+    Candle: "candles",
+    FundingRate: "funding",
+    OpenInterest: "open_interest",
+    Liquidation: "liquidations",
+    Instrument: "instruments",
+    VenueStatus: "status",
+}
+"""The channel that each type of record belongs to; a Gap says its own."""
 
 _encoder = msgspec.json.Encoder()
 encode = _encoder.encode

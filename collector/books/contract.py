@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +94,8 @@ class Identity:
     market: Market
     instrument: str
     symbol: str
+    contract_size: str | UnsetType | None = UNSET
+    """See `records.Record`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ def image(who: Identity, book: Book, last: int | None, ts: int | None, cause: Sn
         ts=ts,
         recv_ts=now.wall_us,
         seq=last,
+        contract_size=who.contract_size,
         bids=bids,
         asks=asks,
         first_seq=last,

@@ -239,6 +239,7 @@ class BookSync:
                 ts=update.ts,
                 recv_ts=now.wall_us if update.recv_us is None else update.recv_us,
                 seq=update.last,
+                contract_size=who.contract_size,
                 bids=bids,
                 asks=asks,
                 first_seq=update.first,

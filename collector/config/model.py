@@ -51,26 +51,49 @@ def _journal_directory(environ: Environ) -> Path:
     return data_directory(environ) / "journal"
 
 
-_ENABLED = Option(kinds.boolean(), "Collect from this venue.")
-_INSTRUMENTS = Option(kinds.instruments(), "Instruments of this venue.", default_text="the general list")
-_CHANNELS = Option(kinds.channels(*CHANNELS), "Channels of this venue.", default_text="the general list")
-_WS_URL = Option(kinds.url("ws", "wss"), "Base of the WebSocket address.", default_text="the venue's own")
-_REST_URL = Option(kinds.url("http", "https"), "Base of the REST address.", default_text="the venue's own")
+_BINANCE_INTERVALS = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
+_KRAKEN_INTERVALS = ("1m", "5m", "15m", "30m", "1h", "4h", "1d")
+_DEPTH = "Book levels a side that are published."
 
 
-class Binance(Struct, frozen=True, kw_only=True, omit_defaults=True):
+def _interval(*valid: str) -> Option:
+    return Option(kinds.choice(*valid), "Length of candles.")
+
+
+class _Venue(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What can be set of every venue."""
+
+    enabled: Annotated[bool, Option(kinds.boolean(), "Collect from this venue.")] = True
+    instruments: Annotated[
+        tuple[str, ...] | None,
+        Option(kinds.instruments(), "Instruments of this venue.", default_text="the general list"),
+    ] = None
+    channels: Annotated[
+        tuple[Channel, ...] | None,
+        Option(
+            kinds.channels(*CHANNELS),
+            "Channels of this venue; what it does not have is left out.",
+            default_text="the general list",
+        ),
+    ] = None
+    ws_url: Annotated[
+        str | None,
+        Option(kinds.url("ws", "wss"), "Base of the WebSocket address.", default_text="the venue's own"),
+    ] = None
+    rest_url: Annotated[
+        str | None,
+        Option(kinds.url("http", "https"), "Base of the REST address.", default_text="the venue's own"),
+    ] = None
+
+
+class Binance(_Venue, frozen=True, kw_only=True, omit_defaults=True):
     """Binance spot."""
 
-    enabled: Annotated[bool, _ENABLED] = True
-    instruments: Annotated[tuple[str, ...] | None, _INSTRUMENTS] = None
-    channels: Annotated[tuple[Channel, ...] | None, _CHANNELS] = None
-    ws_url: Annotated[str | None, _WS_URL] = None
-    rest_url: Annotated[str | None, _REST_URL] = None
     depth: Annotated[
         int,
         Option(
             kinds.integer(1, 5000),
-            "Book levels a side that are published. Up to 1000 costs 50 of the REST budget a sync, more 250.",
+            f"{_DEPTH} Up to 1000 costs 50 of the REST budget a sync, more 250.",
         ),
     ] = 1000
     trade_stream: Annotated[
@@ -80,28 +103,57 @@ class Binance(Struct, frozen=True, kw_only=True, omit_defaults=True):
             "Single trades, or fills of one order at one price as one; a record says which.",
         ),
     ] = "trade"
+    candle_interval: Annotated[str, _interval(*_BINANCE_INTERVALS)] = "1m"
 
 
-class Kraken(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BinanceUsdm(_Venue, frozen=True, kw_only=True, omit_defaults=True):
+    """Binance USDⓈ-M perpetuals."""
+
+    depth: Annotated[
+        int,
+        Option(kinds.integer(1, 1000), f"{_DEPTH} Up to 500 costs 10 of the REST budget a sync, more 20."),
+    ] = 1000
+    candle_interval: Annotated[str, _interval(*_BINANCE_INTERVALS)] = "1m"
+
+
+class Okx(_Venue, frozen=True, kw_only=True, omit_defaults=True):
+    """OKX spot."""
+
+    depth: Annotated[int, Option(kinds.integer(1, 400), _DEPTH)] = 400
+    candle_interval: Annotated[str, _interval(*_BINANCE_INTERVALS[:8], "12h", "1d")] = "1m"
+
+
+class OkxSwap(Okx, frozen=True, kw_only=True, omit_defaults=True):
+    """OKX perpetuals (swaps). Sizes count contracts; a record says what one is worth."""
+
+
+class Coinbase(_Venue, frozen=True, kw_only=True, omit_defaults=True):
+    """Coinbase Advanced Trade."""
+
+    depth: Annotated[int, Option(kinds.integer(1, 5000), _DEPTH)] = 1000
+    candle_interval: Annotated[str, _interval("5m")] = "5m"
+
+
+class Kraken(_Venue, frozen=True, kw_only=True, omit_defaults=True):
     """Kraken, WebSocket API v2."""
 
-    enabled: Annotated[bool, _ENABLED] = True
-    instruments: Annotated[tuple[str, ...] | None, _INSTRUMENTS] = None
-    channels: Annotated[tuple[Channel, ...] | None, _CHANNELS] = None
-    ws_url: Annotated[str | None, _WS_URL] = None
-    rest_url: Annotated[str | None, _REST_URL] = None
     depth: Annotated[int, Option(kinds.integer_of(10, 25, 100, 500, 1000), "Book levels a side to subscribe to.")] = (
         1000
     )
+    candle_interval: Annotated[str, _interval(*_KRAKEN_INTERVALS)] = "1m"
 
 
-Venue = Binance | Kraken
+Venue = Binance | BinanceUsdm | Okx | OkxSwap | Coinbase | Kraken
 
 
 class Venues(Struct, frozen=True, kw_only=True):
     """The exchanges."""
 
     binance: Binance
+    binance_usdm: BinanceUsdm
+    okx: Okx
+    okx_swap: OkxSwap
+    coinbase: Coinbase
     kraken: Kraken
 
 
@@ -221,7 +273,10 @@ class Config(Struct, frozen=True, kw_only=True):
     channels: Annotated[
         tuple[Channel, ...],
         Option(
-            kinds.channels(*CHANNELS), "What to collect of them: trades, best bid and ask (quotes), order book (book)."
+            kinds.channels(*CHANNELS),
+            "What to collect of them, where the venue has it: trades, best bid and ask (quotes), 24 h statistics "
+            "(tickers), order book (book), candles, instruments, the venue's status, and of perpetuals funding, "
+            "open_interest and liquidations.",
         ),
     ] = CHANNELS
     venues: Venues

@@ -20,13 +20,14 @@ the `Now` that it was given for it exactly when text has become values; that is 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from collector.clock import MILLI_NS, SECOND_NS, Now
+from collector.feed.observe import TIMED
 from collector.feed.spans import mark
-from collector.records import BookDelta, Quote, Record, Trade
-from collector.venues.protocol import CHANNELS, Core, Facts, FrameKind
+from collector.records import Record
+from collector.venues.protocol import Channel, Core, Facts, FrameKind
 from telemetry.cells import Histogram, Metrics
 from telemetry.tracing import SpanRef, Tracer, inside
 
@@ -35,19 +36,21 @@ MOST_LOOKS: Final = 4
 """Looks in vain before a pause of LOOK_PAUSE_NS: some in a row, so that not only the first of a burst is ever seen."""
 LOOK_PAUSE_NS: Final = 20 * MILLI_NS
 NEVER: Final = sys.maxsize
-_TIMED: Final = (Trade, Quote, BookDelta)
 
 Publish = Callable[[list[Record]], bool | None]
 """Takes a burst's records. False: they were not accepted; None: they are written nowhere."""
 
 
 class Sampler:
-    """When each channel's next message is to be traced, in monotonic ns. Shared by the connections of a market."""
+    """When each channel's next message is to be traced, in monotonic ns. Shared by the connections of a market.
+
+    `channels`: those that are collected; one that never comes would be looked for for ever.
+    """
 
     __slots__ = ("_due",)
 
-    def __init__(self) -> None:
-        self._due: dict[FrameKind, int] = dict.fromkeys(CHANNELS, 0)
+    def __init__(self, channels: Iterable[Channel]) -> None:
+        self._due: dict[FrameKind, int] = dict.fromkeys(channels, 0)
 
     def take(self, kind: FrameKind, now_ns: int) -> bool:
         """Say whether this message is to be traced."""
@@ -141,7 +144,7 @@ class Journeys:
         self._looks = 0
         lag = metrics.histogram("marketprism.feed.lag")
         self._lags: dict[FrameKind, Histogram] = {
-            channel: lag.cell(channel=channel, **self._at) for channel in CHANNELS
+            channel: lag.cell(channel=channel, **self._at) for channel in facts.channels
         }
 
     def frame(self, core: Core, data: bytes, now: Now) -> FrameKind:
@@ -241,7 +244,7 @@ class Journeys:
     def _exemplar(self, journey: Journey) -> None:
         """Let the lag that its last record was counted with lead to it."""
         for record in reversed(journey.made):
-            if isinstance(record, _TIMED):
+            if type(record) in TIMED:
                 if record.ts is not None and record.recv_ts is not None:
                     late_s = max(record.recv_ts - record.ts, 0) / 1e6  # as FeedObserver counts it
                     mark(self._lags[journey.kind], late_s, journey.ref, journey.received_ns + journey.offset_ns)

@@ -35,6 +35,7 @@ MAX_RECORDS = 256
 STATUS_EVERY_NS = SECOND_NS
 ORDINARY_ENDPOINTS = frozenset({"check"})
 """Fetches that may not use a pool's reserve: without them nothing is lost, a verdict is only older."""
+_DATA = frozenset(CHANNELS)
 _LONGEST_TIMER_S = 3600.0
 _SHORTEST_TIMER_S = 0.001
 _EARLY_S = 900.0
@@ -144,7 +145,7 @@ class LiveFeed:
         self._observer.frame(kind, len(data))
         if self._tape is not None:
             self._tape.frame(kind, data, now)
-        if kind in CHANNELS:
+        if kind in _DATA:
             self._data = True
         if len(self.core.out.records) >= MAX_RECORDS:
             self._drain()

@@ -9,6 +9,7 @@ were.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable
 from typing import Final, get_args
@@ -19,9 +20,8 @@ from collector.feed.deadletters import DeadLetters
 from collector.feed.observe_connection import ConnectionObserver
 from collector.feed.spans import FeedSpans, mark
 from collector.net.websocket import End
-from collector.records import BookDelta, BookSnapshot, Gap, GapCause, Quote, Record, Trade
+from collector.records import CHANNEL_OF, BookDelta, Gap, GapCause, Liquidation, Quote, Record, Ticker, Trade
 from collector.venues.protocol import (
-    CHANNELS,
     Channel,
     DeadLetter,
     Event,
@@ -39,7 +39,11 @@ from telemetry.tracing import NO_SPAN, SpanRef, inside
 
 HOLD_BACK_S = 10.0
 """A line of one kind about one thing is said at most this often."""
+SKEW_LOOKS = 30
+"""After so many looks at the streams' state, one a second, the least delay of all messages since is told."""
 _SAMPLE = 200
+TIMED: Final = frozenset({Trade, Quote, BookDelta, Ticker, Liquidation})
+"""Records whose time is that of an event: a snapshot's is not, and a Gap has none."""
 _OFTEN: Final = frozenset({"checksum_match", "not_spoken"})
 """Events that many messages give; no span knows of them."""
 
@@ -79,6 +83,7 @@ class FeedObserver(ConnectionObserver):
     ) -> None:
         super().__init__(metrics, facts, connection, spans)
         self._venue, self._market = facts.venue, facts.market
+        self._channels = facts.channels
         self._dead_letters = dead_letters
         self._run = run or connection
         self._rarely = SayRarely(
@@ -95,7 +100,7 @@ class FeedObserver(ConnectionObserver):
         at = {"venue": self._venue, "market": self._market}
         received, size = (metrics.counter(f"marketprism.{name}") for name in ("messages.received", "received.size"))
         duration = metrics.histogram("marketprism.message.process.duration")
-        kinds: tuple[FrameKind, ...] = get_args(FrameKind)
+        kinds: tuple[FrameKind, ...] = (*self._channels, "control", "unknown")
         self._messages = {
             kind: _Messages(
                 received.cell(channel=kind, **at), size.cell(channel=kind, **at), duration.cell(channel=kind, **at)
@@ -103,14 +108,17 @@ class FeedObserver(ConnectionObserver):
             for kind in kinds
         }
         written, lag = metrics.counter("marketprism.records.written"), metrics.histogram("marketprism.feed.lag")
-        lags = {channel: lag.cell(channel=channel, **at) for channel in CHANNELS}
-        # A snapshot's time is not that of an event, and a Gap has none.
-        timed: dict[type[Record], Channel] = {Trade: "trades", Quote: "quotes", BookDelta: "book"}
+        lags: dict[str, Histogram] = {channel: lag.cell(channel=channel, **at) for channel in self._channels}
+        served = [kind for kind, channel in CHANNEL_OF.items() if channel in self._channels] + [Gap]
         self._written: dict[type[Record], tuple[Counter, Histogram | None]] = {
-            kind: (written.cell(record_type=kind.__name__, **at), lags[timed[kind]] if kind in timed else None)
-            for kind in (Trade, Quote, BookSnapshot, BookDelta, Gap)
+            kind: (written.cell(record_type=kind.__name__, **at), lags[CHANNEL_OF[kind]] if kind in TIMED else None)
+            for kind in served
         }
         self._burst_size = metrics.histogram("marketprism.burst.size").cell()
+        self._least_us: float = math.inf
+        self._looks = 0
+        self._skew = metrics.gauge("marketprism.clock.skew").cell(connection=self._connection, **at)
+        self._skew.n = math.nan  # not known is not zero
         undecodable = metrics.counter("marketprism.message.undecodable")
         reasons: tuple[UndecodableReason, ...] = get_args(UndecodableReason)
         self._undecodable = {
@@ -128,15 +136,15 @@ class FeedObserver(ConnectionObserver):
                 gaps.cell(channel=channel, gap_cause=cause, **at),
                 lost.cell(channel=channel, gap_cause=cause, **at),
             )
-            for channel in CHANNELS
+            for channel in self._channels
             for cause in causes
         }
         repair = metrics.histogram("marketprism.gap.repair.duration")
-        self._repairs = {channel: repair.cell(channel=channel, **at) for channel in CHANNELS}
+        self._repairs = {channel: repair.cell(channel=channel, **at) for channel in self._channels}
         duplicates = metrics.counter("marketprism.duplicates.dropped")
         syncs, sums = metrics.counter("marketprism.book.syncs"), metrics.counter("marketprism.book.checksums")
         requests = metrics.counter("marketprism.subscription.requests")
-        self._duplicates = {channel: duplicates.cell(channel=channel, **at) for channel in CHANNELS}
+        self._duplicates = {channel: duplicates.cell(channel=channel, **at) for channel in self._channels}
         self._sent = requests.cell(subscription_outcome="sent", **at)
         self._events: dict[EventKind, Counter] = {
             "sync_ok": syncs.cell(sync_outcome="ok", **at),
@@ -182,7 +190,9 @@ class FeedObserver(ConnectionObserver):
             if lag is not None:
                 if record.ts is not None and record.recv_ts is not None:
                     # A venue whose clock is ahead must not make the sum fall: it would look like a restart.
-                    late_s = max(record.recv_ts - record.ts, 0) / 1e6
+                    late_us = record.recv_ts - record.ts
+                    self._least_us = min(self._least_us, late_us)
+                    late_s = max(late_us, 0) / 1e6
                     lag.b[bisect_left(lag.bounds, late_s)] += 1
                     lag.sum += late_s
             elif isinstance(record, Gap):
@@ -217,8 +227,8 @@ class FeedObserver(ConnectionObserver):
 
     def _log_gap(self, gap: Gap) -> None:
         held = self._rarely.every(("gap", gap.channel, gap.instrument, gap.cause), HOLD_BACK_S)
-        # A lost connection says so itself, once and not for every stream; nobody numbers quotes.
-        if held is None or gap.cause == "disconnect" or gap.channel == "quotes":
+        # A lost connection says so itself, once and not for every stream.
+        if held is None or gap.cause == "disconnect":
             return
         fields: dict[str, object] = {"instrument": gap.instrument, "gap_cause": gap.cause, "suppressed": held}
         if gap.first is not None:
@@ -228,7 +238,7 @@ class FeedObserver(ConnectionObserver):
         if gap.channel == "book":
             self._log.warning("marketprism.book.gap", **fields)
         else:
-            self._log.warning("marketprism.trades.gap", **fields)
+            self._log.warning("marketprism.stream.gap", channel=gap.channel, **fields)
 
     # -- what else the core says --------------------------------------------------------------------------------------
 
@@ -308,7 +318,11 @@ class FeedObserver(ConnectionObserver):
                 self._log.info("marketprism.book.synced", instrument=event.instrument, suppressed=held)
 
     def status(self, streams: list[StreamStatus]) -> None:
-        """Set every stream's gauges."""
+        """Set every stream's gauges; now and then, what the least delay since the last time says of the clocks."""
+        self._looks += 1
+        if self._looks == SKEW_LOOKS:
+            self._skew.n = self._least_us / 1e6 if math.isfinite(self._least_us) else math.nan
+            self._looks, self._least_us = 0, math.inf
         for stream in streams:
             verdict, last = self._gauges((stream.instrument, stream.channel))
             verdict.n = _CODE[stream.verdict.state]

@@ -23,15 +23,16 @@ from collector.clock import Now
 from collector.feed.summary import Summary
 from collector.feed.tape import Closed, Place, RunStart, TapeError, TapeLine, body, read_tape
 from collector.records import encode_lines
-from collector.venues import VENUES
+from collector.venues import BY_MARKET
 from collector.venues.protocol import STATUS_NOT_ON_TAPE, Answer, CoreSettings, Fetch, Reconnect, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from collector.records import Market
     from collector.venues.protocol import Core
 
-SPOKEN_MARKETS = {"spot": "spot"}
+SPOKEN_MARKETS: Mapping[str, Market] = {"spot": "spot", "perp": "perp", "usdm-futures": "perp", "swap": "perp"}
 """A tape's market names → ours; others are counted as not spoken."""
 OK = 200
 SHUTDOWN = "shutdown"
@@ -62,7 +63,7 @@ class Run:
     """The lines of one core."""
 
     venue: str
-    market: str
+    market: Market
     name: str
     lines: list[Line] = field(default_factory=list)
 
@@ -91,10 +92,10 @@ def replay(
 
 
 def _runs(lines: Sequence[Line], summary: Summary) -> list[Run]:
-    runs: dict[tuple[str, str, str], Run] = {}
+    runs: dict[tuple[str, Market, str], Run] = {}
     for at, line in enumerate(lines):
         market = SPOKEN_MARKETS.get(line.line.market)
-        if line.line.exchange not in VENUES or market is None:
+        if market is None or (line.line.exchange, market) not in BY_MARKET:
             summary.not_spoken[f"{line.line.exchange} {line.line.market} {line.line.channel}"] += 1
             continue
         name = f"#{at}" if line.line.run is None else line.line.run
@@ -114,7 +115,8 @@ def _core(run: Run) -> Core:
     """Make the run's core. Raises TapeError when the run cannot be played."""
     controls = [entry for entry in run.lines if entry.line.transport == "control"]
     if not controls:
-        return VENUES[run.venue].make_core((), CoreSettings(open_world=True), VENUES[run.venue].facts)
+        venue = BY_MARKET[run.venue, run.market]
+        return venue.make_core((), CoreSettings(open_world=True), venue.facts)
     core = _recorded_core(run)
     for entry in controls[1:]:
         if entry.line.channel not in CONTROLS:
@@ -143,7 +145,7 @@ def _recorded_core(run: Run) -> Core:
         wanted = [msgspec.convert({"instrument": name, "channel": channel}, Wanted) for name, channel in start.wanted]
     except msgspec.DecodeError as error:
         raise TapeError(f"{first.place}: a recorded run must begin with a start line: {error}") from error
-    venue = VENUES[run.venue]
+    venue = BY_MARKET[run.venue, run.market]
     return venue.make_core(wanted, settings, venue.facts)
 
 

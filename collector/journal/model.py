@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from collector.records import Gap, Market, Record
+from collector.records import CHANNEL_OF, Gap, Market, Record
 
 Reason = Literal["disk_full", "read_only", "reserve", "error"]
 """Why the journal does not accept: no room (ENOSPC, EDQUOT, EFBIG), may not write, below its free-disk reserve, any
@@ -98,12 +98,9 @@ class StreamKey(NamedTuple):
         )
 
 
-_CHANNELS = {"Trade": "trades", "Quote": "quotes", "BookSnapshot": "book", "BookDelta": "book"}
-
-
 def stream_of(record: Record) -> StreamKey:
     """The stream that a record belongs to."""
-    channel = record.channel if isinstance(record, Gap) else _CHANNELS[type(record).__name__]
+    channel = record.channel if isinstance(record, Gap) else CHANNEL_OF[type(record)]
     return StreamKey(record.venue, record.market, record.instrument, record.symbol, channel)
 
 

@@ -23,7 +23,7 @@ from collector.net.rest import RestClient
 from collector.net.websocket import WebSocketOptions
 from collector.service.collection import Note, Placed
 from collector.service.noting import NotingObserver
-from collector.venues.protocol import CoreSettings, Wanted
+from collector.venues.protocol import WHOLE_VENUE, CoreSettings, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,22 +67,27 @@ def build_feeds(parts: Parts) -> list[Placed]:
     ]
 
 
-def wanted_of(config: Config, venue: VenueConfig) -> list[list[Wanted]]:
-    """What to collect from a venue: the streams of each instrument."""
+def wanted_of(config: Config, venue: VenueConfig, served: Sequence[Channel]) -> list[list[Wanted]]:
+    """What to collect of the channels that an endpoint serves: of the venue itself, and of each instrument."""
     instruments = venue.instruments or config.instruments
-    channels: Sequence[Channel] = venue.channels or config.channels
-    return [[Wanted(instrument, channel) for channel in channels] for instrument in instruments]
+    channels = [channel for channel in venue.channels or config.channels if channel in served]
+    whole = [[Wanted(WHOLE_VENUE, channel)] for channel in channels if channel == "status"]
+    each = [channel for channel in channels if channel != "status"]
+    return whole + [[Wanted(instrument, channel) for channel in each] for instrument in instruments if each]
 
 
-def shares(wanted: Sequence[Sequence[Wanted]], streams: int) -> Iterator[list[Wanted]]:
-    """Split over connections of at most `streams` streams; an instrument's streams stay together."""
+def shares(wanted: Sequence[Sequence[Wanted]], streams: int, instruments: int) -> Iterator[list[Wanted]]:
+    """Split over connections of at most so many streams and instruments; an instrument's streams stay together."""
     share: list[Wanted] = []
+    count = 0
     for of_instrument in wanted:
-        if share and len(share) + len(of_instrument) > streams:
+        if share and (len(share) + len(of_instrument) > streams or count == instruments):
             yield share
-            share = []
+            share, count = [], 0
         share.extend(of_instrument)
-    yield share
+        count += of_instrument[0].instrument != WHOLE_VENUE
+    if share:
+        yield share
 
 
 def facts_of(venue: Venue, settings: VenueConfig) -> Facts:
@@ -100,19 +105,28 @@ def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig) -> Iterator[
     budget = Budget(facts.pool.name, facts.pool.limit, facts.pool.interval_s, parts.clock)
     connects = ConnectBudget(*facts.connects, parts.clock)
     pool = PoolObserver(parts.metrics, facts.venue, budget, lambda: parts.clock().mono_ns, parts.tracer)
-    sampler = Sampler()
     by_name = frozenset(settings.instruments or ())
-    wanted = wanted_of(parts.config, settings)
-    for index, share in enumerate(shares(wanted, facts.streams_per_connection)):
+    split = [
+        (endpoint.path, share)
+        for endpoint in facts.endpoints
+        for share in shares(
+            wanted_of(parts.config, settings, endpoint.channels),
+            facts.streams_per_connection,
+            facts.instruments_per_connection,
+        )
+    ]
+    sampler = Sampler({want.channel for _, share in split for want in share})
+    for index, (path, share) in enumerate(split):
         name = str(index)
         core_settings = CoreSettings(
             depth=settings.depth,
             trade_stream=settings.trade_stream if isinstance(settings, Binance) else "trade",
+            candle_interval=settings.candle_interval,
             seed=parts.rng.getrandbits(32),
         )
         core = venue.make_core(share, core_settings, facts)
         note = Note(since_us=parts.clock().wall_us)
-        run_name = f"{facts.venue}-{name}"
+        run_name = f"{facts.venue}-{facts.market}-{name}"
         observer = NotingObserver(
             parts.metrics,
             facts,
@@ -134,7 +148,7 @@ def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig) -> Iterator[
         )
         network = Network(
             parts.session,
-            facts.ws_urls[0] + facts.ws_path,
+            facts.ws_urls[0] + path,
             rest,
             connects,
             WebSocketOptions(max_frame_bytes=facts.max_frame_bytes),

@@ -3,8 +3,8 @@ it.
 
 The journal tells at start which streams the last run collected; each gets an open Gap. This class owns those until
 they are closed and adds the closing Gap (same `detected_ts`) after the record that closes it. Trades: the range ends
-before the first trade seen, and counts as repaired only if nothing is missing. Quotes and books: whole again with the
-first quote or snapshot. It changes no record and drops none.
+before the first trade seen, and counts as repaired only if nothing is missing. All else: whole again with the first
+record, a book's first snapshot. It changes no record and drops none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from collector.clock import Now
-from collector.records import BookSnapshot, Gap, Quote, Record, Trade
+from collector.records import CHANNEL_OF, BookDelta, Gap, Record, Trade
 
 Stream = tuple[str, str, str, str]
 """Venue, market, instrument, channel."""
@@ -43,12 +43,8 @@ class Restarts:
 
 
 def _closes(record: Record) -> str | None:
-    """The channel whose Gap this record closes."""
-    if isinstance(record, Trade):
-        return "trades"
-    if isinstance(record, Quote):
-        return "quotes"
-    return "book" if isinstance(record, BookSnapshot) else None
+    """The channel whose Gap this record closes: a book's changes mean nothing before its snapshot."""
+    return None if isinstance(record, BookDelta) else CHANNEL_OF.get(type(record))
 
 
 def _closing(gap: Gap, record: Record, now: Now) -> Gap:

@@ -9,6 +9,7 @@ from collector.venues import binance, kraken
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from collector.records import Market
     from collector.venues.protocol import Core, CoreSettings, Facts, Wanted
 
 
@@ -20,7 +21,12 @@ class Venue(NamedTuple):
     throttle_seconds: Callable[[int, Mapping[str, str], bytes], float | None]
 
 
-VENUES: Mapping[str, Venue] = {
+VENUES: Mapping[str, Venue] = {  # by the name of its section in the configuration
     "binance": Venue(binance.FACTS, binance.BinanceCore, binance.throttle_seconds),
     "kraken": Venue(kraken.FACTS, kraken.KrakenCore, kraken.throttle_seconds),
 }
+
+BY_MARKET: Mapping[tuple[str, Market], Venue] = {
+    (venue.facts.venue, venue.facts.market): venue for venue in VENUES.values()
+}
+"""The same, as records and tapes name them."""

@@ -11,11 +11,14 @@ from abc import ABC, abstractmethod
 from random import Random
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from collector.books.book import Book
 from collector.books.contract import Identity
 from collector.books.sync import BookSync
 from collector.clock import MILLI_NS, SECOND_NS
-from collector.venues.protocol import DeadLetter, Fetch, Output, StreamStatus
+from collector.venues.protocol import WHOLE_VENUE, DeadLetter, Fetch, Output, StreamStatus
 from collector.venues.stream import Stream
 from collector.venues.watch import Watch
 
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
 
     from collector.books.contract import Rule
     from collector.clock import Now
-    from collector.records import Record
+    from collector.records import Instrument, Record
+    from collector.venues.polling import Poll
     from collector.venues.protocol import Answer, Channel, CoreSettings, Facts, FrameKind, UndecodableReason
 
 TICK_NS = SECOND_NS
@@ -48,6 +52,11 @@ class VenueCore(ABC):
         self.out = Output()
         self.deadline = 0
         self.by_name: dict[str, Stream] = {}
+        self.by_wire: dict[str, list[Stream]] = {}
+        """The streams that one subscription of the venue's feeds: its ticker may be quotes and tickers at once."""
+        self.listing: dict[str, Instrument] | None = None
+        """Everything that the venue is known to list, by its symbol; None while nothing is known."""
+        self.polls: list[Poll] = []
         self.open = False
         self.watch = Watch(self, message_deadline_s)
         self._random = Random(settings.seed)
@@ -98,6 +107,8 @@ class VenueCore(ABC):
         """See `protocol.Core`."""
         self.open = True
         self._pending.clear()
+        for poll in self.polls:
+            poll.due_ns = now.mono_ns
         self.watch.last_message_ns = now.mono_ns
         self.deadline = now.mono_ns + BUSY_TICK_NS
         self.opened(now)
@@ -142,6 +153,8 @@ class VenueCore(ABC):
                 stream.snapshot_ns = now.mono_ns
         if self.open:
             self.watch.look(now)
+            for poll in self.polls:
+                poll.look(now)
             self.tick(now)
         self.deadline = now.mono_ns + (BUSY_TICK_NS if busy else TICK_NS)
 
@@ -166,13 +179,48 @@ class VenueCore(ABC):
 
     # -- helpers for venues ----------------------------------------------------------------------------------------
 
-    def add(self, name: str, instrument: str, symbol: str, channel: Channel, *, levels: int = KEPT_LEVELS) -> Stream:
-        """Make the stream that the venue calls `name`. `levels`: how deep its book may be."""
-        who = Identity(self.facts.venue, self.facts.market, instrument, symbol)
+    def add(
+        self, name: str, instrument: str, symbol: str, channel: Channel, *, wire: str = "", levels: int = KEPT_LEVELS
+    ) -> Stream:
+        """Make the stream `name`, which the venue's subscription `wire` (the same where not said) feeds.
+
+        `levels`: how deep its book may be.
+        """
+        listed = (self.listing or {}).get(symbol)
+        size = UNSET if listed is None else listed.contract_size
+        who = Identity(self.facts.venue, self.facts.market, instrument, symbol, size)
         stream = self.by_name[name] = Stream(self, name, who, channel)
+        self.by_wire.setdefault(wire or name, []).append(stream)
         if channel == "book":
             stream.book = BookSync(who, self.rule(who), Book(self.settings.depth, levels), stream, self._random)
         return stream
+
+    def take_listing(self, listed: Iterable[Instrument], now: Now, *, complete: bool) -> list[Stream]:
+        """Take what the venue lists (`complete`: all of it) and give the streams that can be subscribed.
+
+        A stream of what is not listed, or no longer, is blocked and says so once; one that is listed again is free.
+        Changes are published by the streams of channel `instruments`.
+        """
+        before = self.listing or {}
+        after = {instrument.symbol: instrument for instrument in listed}
+        if complete:
+            gone = (known for symbol, known in before.items() if symbol not in after)
+            after |= {known.symbol: replace(known, status="delisted", venue_status="not listed") for known in gone}
+        self.listing = {**before, **after}
+        free = []
+        for stream in tuple(self.by_name.values()):
+            known = self.listing.get(stream.who.symbol)
+            if stream.who.instrument == WHOLE_VENUE or (known is None and not complete):
+                free.append(stream)
+            elif known is None or known.status == "delisted":
+                if not self.settings.open_world:
+                    stream.unlisted("not listed" if known is None else "delisted", now)
+            else:
+                stream.listed(known, now)
+                free.append(stream)
+            if known is not None and stream.channel == "instruments":
+                stream.instrument(known, now)
+        return free
 
     def soon(self, now: Now) -> None:
         """Ask to be woken soon: a book is not in sync."""

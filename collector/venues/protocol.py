@@ -9,16 +9,30 @@ live, replay and tests run the very same code, and a recorded sequence of inputs
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from collector.books.verdict import Verdict
 from collector.clock import Now
 from collector.records import Market, Record
 
-Channel = Literal["trades", "quotes", "book"]
-CHANNELS: tuple[Channel, ...] = ("trades", "quotes", "book")
-FrameKind = Literal["trades", "quotes", "book", "control", "unknown"]
+Channel = Literal[
+    "trades",
+    "quotes",
+    "tickers",
+    "book",
+    "candles",
+    "instruments",
+    "status",
+    "funding",
+    "open_interest",
+    "liquidations",
+]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
+FrameKind = Channel | Literal["control", "unknown"]
 """What a frame turned out to be; the driver counts by it."""
+FRAME_KINDS: tuple[FrameKind, ...] = (*CHANNELS, "control", "unknown")
+WHOLE_VENUE = "*"
+"""The instrument of what concerns the venue as a whole: channel `status`."""
 
 UndecodableReason = Literal["json", "type", "value", "unknown_type", "unknown_symbol", "binary", "too_big"]
 
@@ -155,6 +169,14 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A WebSocket path and the channels that are served there (not all of a venue's need be on one)."""
+
+    path: str
+    channels: tuple[Channel, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a venue is, as data: every number here is the exchange's, with its source in the venue's facts.py."""
 
@@ -162,7 +184,7 @@ class Facts:
     market: Market
     ws_urls: tuple[str, ...]
     """Base URLs, without the path."""
-    ws_path: str
+    endpoints: tuple[Endpoint, ...]
     rest_urls: tuple[str, ...]
     pool: Pool
     control_per_s: float
@@ -174,6 +196,13 @@ class Facts:
     lifetime_s: float | None
     """The venue closes a connection at this age; None: no such limit."""
     docs: tuple[str, ...]
+    instruments_per_connection: int = 1024
+    """Where a loss on one connection taints all that it carries, fewer bound the blast."""
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Every channel that the venue has."""
+        return tuple(channel for endpoint in self.endpoints for channel in endpoint.channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +222,7 @@ class CoreSettings:
 
     depth: int = 1000
     trade_stream: str = "trade"
+    candle_interval: str = "1m"
     snapshot_every_s: float = 300.0
     open_world: bool = False
     seed: int = 0

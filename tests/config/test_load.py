@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from collector.config import Config, ConfigError, load
-from collector.config.model import Journal, data_directory, default_instance_id
+from collector.config.model import Journal, Venues, data_directory, default_instance_id
+from collector.venues import VENUES as SPOKEN
+from collector.venues.protocol import CHANNELS
 
 ENVIRON = {"HOME": "/home/someone"}
 
@@ -25,6 +27,7 @@ def config_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("config.yaml")
 
 
+VENUES = Venues.__struct_fields__
 PLACEHOLDER = "the password in this URL is a placeholder; give the real one or leave it out"
 PAIR = "expected an instrument such as BTC-USDT, got"
 SIZE = "expected a size from 64KiB to 16GiB, such as 64MiB, got"
@@ -35,7 +38,7 @@ WRONG = [
     ("port: 80", "port: unknown key; did you mean web.port?"),
     ("1: 80", f"1: unknown key; expected one of {', '.join(Config.__struct_fields__)}"),
     ("venues: {binanc: {}}", "venues.binanc: unknown venue; did you mean binance?"),
-    ("venues: {coinbase: {}}", "venues.coinbase: unknown venue; expected one of binance, kraken"),
+    ("venues: {bitstamp: {}}", f"venues.bitstamp: unknown venue; expected one of {', '.join(VENUES)}"),
     ("venues: {binance: {depth: many}}", "venues.binance.depth: expected an integer from 1 to 5000, got 'many'"),
     ("venues: {binance: {depth: 0}}", "venues.binance.depth: expected an integer from 1 to 5000, got 0"),
     ("venues: {binance: {depth: true}}", "venues.binance.depth: expected an integer from 1 to 5000, got True"),
@@ -45,8 +48,8 @@ WRONG = [
     ("venues: {binance: {trade_stream: aggtrade}}",
      "venues.binance.trade_stream: expected one of trade, aggTrade, got 'aggtrade'; did you mean aggTrade?"),
     ("venues: 3", "venues: is a section; set its keys, for example venues.binance"),
-    ("venues: {binance: {enabled: false}, kraken: {enabled: false}}",
-     "venues: every venue is disabled; enable one of binance, kraken"),
+    (f"venues: {{{', '.join(f'{venue}: {{enabled: false}}' for venue in VENUES)}}}",
+     f"venues: every venue is disabled; enable one of {', '.join(VENUES)}"),
     ("instruments: [btc-usdt]", f"instruments[0]: {PAIR} 'btc-usdt'; did you mean BTC-USDT?"),
     ("instruments: [BTCUSDT]", f"instruments[0]: {PAIR} 'BTCUSDT'; did you mean BTC-USDT?"),
     ("instruments: [BTC/USD]", f"instruments[0]: {PAIR} 'BTC/USD'; did you mean BTC-USD?"),
@@ -58,7 +61,7 @@ WRONG = [
      "instruments: expected a list of instruments such as BTC-USDT with at least one, got 'BTC-USD'"),
     ("instruments: []", "instruments: expected a list of instruments such as BTC-USDT with at least one, got []"),
     ("channels: [trade]", "channels[0]: unknown channel 'trade'; did you mean trades?"),
-    ("channels: [x]", "channels[0]: unknown channel 'x'; expected one of trades, quotes, book"),
+    ("channels: [x]", f"channels[0]: unknown channel 'x'; expected one of {', '.join(CHANNELS)}"),
     ("venues: {binance: {ws_url: 'stream.binance.com'}}",
      "venues.binance.ws_url: expected a URL that starts with wss://, got 'stream.binance.com'"),
     ("venues: {binance: {ws_url: 'https://a'}}",
@@ -173,7 +176,7 @@ def test_variables_read_numbers_lists_and_words(tmp_path: Path) -> None:
         },
     )
     assert config.instruments == ("BTC-USD", "ETH-EUR")
-    assert list(config.enabled_venues()) == ["kraken"]
+    assert "binance" not in config.enabled_venues()
     assert (config.venues.kraken.depth, config.venues.kraken.ws_url) == (25, "ws://127.0.0.1:8900/kraken")
     assert (config.journal.directory, config.journal.segment_age) == (tmp_path, 90.0)
     assert config.journal.segment_bytes == 3 << 19
@@ -193,8 +196,8 @@ def test_null_and_an_empty_variable_mean_the_default(config_yaml: Path) -> None:
 def test_without_a_file_the_defaults_collect_btc_and_eth_on_every_venue() -> None:
     config = load(None, ENVIRON)
     assert config.instruments == ("BTC-USDT", "ETH-USDT", "BTC-USD", "ETH-USD")
-    assert config.channels == ("trades", "quotes", "book")
-    assert list(config.enabled_venues()) == ["binance", "kraken"]
+    assert config.channels == CHANNELS
+    assert list(config.enabled_venues()) == ["binance", "binance_usdm", "okx", "okx_swap", "coinbase", "kraken"]
     assert (config.web.host, config.web.port) == ("127.0.0.1", 8080)
     assert config.journal.directory == data_directory(ENVIRON) / "journal"
     assert config.dead_letters_file() == config.journal.directory / "dead-letters.jsonl"
@@ -225,9 +228,8 @@ def test_a_wrong_configuration_writes_nothing(config_yaml: Path) -> None:
 
 
 def test_every_venue_section_is_a_venue_that_is_spoken() -> None:
-    from collector.venues import VENUES  # noqa: PLC0415 - only this test needs the venues
-
-    assert set(load(None, ENVIRON).venues.__struct_fields__) == set(VENUES)
+    assert load(None, ENVIRON).venues.__struct_fields__ == VENUES
+    assert set(VENUES) == set(SPOKEN)
 
 
 def test_the_configuration_cannot_be_changed_after_it_was_loaded() -> None:

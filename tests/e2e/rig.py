@@ -21,6 +21,10 @@ from collector.journal import Position, read
 from collector.records import AnyRecord, BookDelta, BookSnapshot, Gap, Trade
 
 VENUES = ("binance", "kraken")
+EVERY = ("binance", "binance_usdm", "okx", "okx_swap", "coinbase", "kraken")
+"""Sections of the configuration."""
+SIMULATED = {"okx_swap": "okx"}
+"""The simulator's name of a venue where it is another."""
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
 Levels = dict[str, str]
 
@@ -83,12 +87,23 @@ class Books:
 class Rig:
     """A simulator, and collectors pointed at it."""
 
-    def __init__(self, folder: Path, *, seed: int = 1, rate: int = 200, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int = 1,
+        rate: int = 200,
+        options: tuple[str, ...] = (),
+        venues: tuple[str, ...] = VENUES,
+        symbols: tuple[str, ...] = SYMBOLS,
+    ) -> None:
         self.folder = folder
+        self.venues = venues
         self.journal = folder / "journal"
         self.ca = folder / "ca.pem"
         command = [sys.executable, "-m", "simulator", "--port", "0", "--tls-port", "0", "--seed", str(seed)]
-        command += ["--rate", str(rate), "--symbols", ",".join(SYMBOLS), "--ca-file", str(self.ca), *options]
+        command += ["--rate", str(rate), "--symbols", ",".join(symbols), "--ca-file", str(self.ca), *options]
+        command += ["--venues", ",".join(dict.fromkeys(SIMULATED.get(venue, venue) for venue in venues))]
         self.simulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.simulator.stdout is not None
         ready = json.loads(self.simulator.stdout.readline())
@@ -123,12 +138,15 @@ class Rig:
         """Write a configuration; `changes` are top-level keys."""
         config: dict[str, object] = {
             "instruments": list(SYMBOLS),
+            "channels": ["trades", "quotes", "book"],
             "venues": {
                 venue: {
-                    "ws_url": f"wss://127.0.0.1:{self.tls_port}/{venue}",
-                    "rest_url": f"https://127.0.0.1:{self.tls_port}/{venue}",
+                    "ws_url": f"wss://127.0.0.1:{self.tls_port}/{SIMULATED.get(venue, venue)}",
+                    "rest_url": f"https://127.0.0.1:{self.tls_port}/{SIMULATED.get(venue, venue)}",
                 }
-                for venue in VENUES
+                if venue in self.venues
+                else {"enabled": False}
+                for venue in EVERY
             },
             "tls": {"ca_file": str(self.ca)},
             "journal": {"directory": str(self.journal)},
@@ -189,11 +207,11 @@ class Rig:
         """Say whether every venue is in sync."""
         venues = self.health().get("venues", [])
         states = [venue["state"] for venue in (venues.values() if isinstance(venues, dict) else venues)]
-        return len(states) == len(VENUES) and set(states) == {"in_sync"}
+        return len(states) == len(self.venues) and set(states) == {"in_sync"}
 
     def wait_in_sync(self, seconds: float = 40.0) -> None:
         """Wait until every venue is in sync."""
-        poll_until(self.in_sync, "both venues are in sync", seconds)
+        poll_until(self.in_sync, "all venues are in sync", seconds)
 
     # -- the simulator ----------------------------------------------------------------------------------------------
 

@@ -207,7 +207,7 @@ def test_the_log_lines_of_a_trace_carry_its_id_on_stderr_and_by_otlp(run: Run) -
     assert said["connection.closed in connection"] == 2
     assert said["book.gap in gap"] >= 1
     assert said["book.repaired in gap"] >= 1
-    assert said["trades.gap in gap"] >= 1
+    assert said["stream.gap in gap"] >= 1
     assert said["book.synced in book.sync"] >= 4
     sent = {(log.event, log.trace_id, log.span_id) for log in run.sink.logs()}
     for line in run.lines:

@@ -21,6 +21,7 @@ from collector.records import Record, Trade
 from collector.venues.protocol import (
     Answer,
     DeadLetter,
+    Endpoint,
     Event,
     Facts,
     Fetch,
@@ -37,7 +38,7 @@ FACTS = Facts(
     venue="binance",
     market="spot",
     ws_urls=(),
-    ws_path="/",
+    endpoints=(Endpoint("/", ("trades", "quotes", "book")),),
     rest_urls=(),
     pool=Pool("test", 100, 60.0),
     control_per_s=1000.0,

@@ -12,14 +12,27 @@ from collector.feed.spans import FeedSpans
 from collector.net.budget import Budget
 from collector.net.websocket import End
 from collector.records import Gap, GapCause
-from collector.venues.protocol import Channel, Event, EventKind, Facts, Fetch, FrameKind, Pool, VerdictChange
+from collector.venues.protocol import Channel, Endpoint, Event, EventKind, Facts, Fetch, FrameKind, Pool, VerdictChange
 from telemetry.cells import Cell, Metrics
 from telemetry.registry import load_registry
 from telemetry.tracing import Finished, SpanRef
 from tests.net.fakes import FakeClock
 from tests.telemetry.spans import FakeTracer
 
-FACTS = Facts("binance", "spot", (), "/", (), Pool("p", 1, 1.0), 1.0, (1, 1.0), 1, 1, None, ())
+FACTS = Facts(
+    "binance",
+    "spot",
+    (),
+    (Endpoint("/", ("trades", "quotes", "book")),),
+    (),
+    Pool("p", 1, 1.0),
+    1.0,
+    (1, 1.0),
+    1,
+    1,
+    None,
+    (),
+)
 URL = "wss://user:hunter2@stream.binance.com:9443/stream?token=hunter2"
 DEPTH = Fetch(1, "depth", "/api/v3/depth", (("symbol", "BTCUSDT"),), "BTCUSDT", 50)
 

@@ -13,7 +13,7 @@ from collector.feed.journeys import LOOK_PAUSE_NS, MOST_LOOKS, Journeys, Sampler
 from collector.quality.sequence import IdSequence
 from collector.records import Record, Trade
 from collector.venues import binance, kraken
-from collector.venues.protocol import CHANNELS, Channel, Core, DeadLetter, Facts, FrameKind, Output, Pool
+from collector.venues.protocol import Channel, Core, DeadLetter, Endpoint, Facts, FrameKind, Output, Pool
 from collector.venues.stream import Stream
 from telemetry.cells import Metrics
 from telemetry.registry import load_registry
@@ -32,7 +32,21 @@ from tests.venues.kit import (
     kraken_trade,
 )
 
-FACTS = Facts("binance", "spot", (), "/", (), Pool("p", 1, 1.0), 1.0, (1, 1.0), 1, 1, None, ())
+CORE: tuple[Channel, ...] = ("trades", "quotes", "book")
+FACTS = Facts(
+    "binance",
+    "spot",
+    (),
+    (Endpoint("/", ("trades", "quotes", "book")),),
+    (),
+    Pool("p", 1, 1.0),
+    1.0,
+    (1, 1.0),
+    1,
+    1,
+    None,
+    (),
+)
 WALL_US = 1_700_000_000_000_000
 START = 1_000 * SECOND_NS
 
@@ -89,7 +103,7 @@ class Table:
     def __init__(self) -> None:
         self.ns = START
         self.tracer = FakeTracer()
-        self.sampler = Sampler()
+        self.sampler = Sampler(CORE)
         self.metrics = Metrics(load_registry())
         self.told: list[tuple[FrameKind, SpanRef]] = []
         self.core = PlainCore(self.clock)
@@ -324,18 +338,18 @@ def slow(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
 
 @pytest.mark.usefixtures("slow")
 @pytest.mark.parametrize("venue", ["binance", "kraken"])
-@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("channel", CORE)
 def test_every_core_asks_for_the_receive_time_when_it_has_decoded_and_before_it_checks(
     table: Table, venue: str, channel: Channel
 ) -> None:
     """The seam between decode and verify: fails when a core stops asking, or asks at another place."""
     messages: dict[Channel, dict[str, object] | str]
     if venue == "binance":
-        made = test_binance.bench(*CHANNELS)
+        made = test_binance.bench(*CORE)
         made.reply(depth_book(10, [("100", "1")], [("101", "1")]), endpoint="depth")
         messages = {"trades": binance_trade(5), "quotes": book_ticker(7), "book": depth(11, 12, [("99", "1")])}
     else:
-        made = krakens.bench(*CHANNELS)
+        made = krakens.bench(*CORE)
         made.frame(krakens.SNAPSHOT)
         bids = [("100.0", "5.00000000"), *krakens.BIDS[1:]]
         update = kraken_book("update", bids[:1], [], kraken_crc(bids, krakens.ASKS), ticks=5)

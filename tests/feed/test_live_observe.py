@@ -19,13 +19,36 @@ from collector.net.budget import Budget
 from collector.net.rest import RestCall
 from collector.net.websocket import ConnectError, End
 from collector.records import BookDelta, BookSnapshot, Gap, GapCause, Quote, Record, Trade
-from collector.venues.protocol import DeadLetter, Event, EventKind, Facts, Pool, Send, StreamStatus, VerdictChange
+from collector.venues.protocol import (
+    DeadLetter,
+    Endpoint,
+    Event,
+    EventKind,
+    Facts,
+    Pool,
+    Send,
+    StreamStatus,
+    VerdictChange,
+)
 from telemetry.cells import Histogram, Metrics, Number
 from telemetry.logs import configure_logs
 from telemetry.registry import load_registry
 from tests.net.fakes import FakeClock
 
-FACTS = Facts("binance", "spot", (), "/", (), Pool("p", 1, 1.0), 1.0, (1, 1.0), 1, 1, None, ())
+FACTS = Facts(
+    "binance",
+    "spot",
+    (),
+    (Endpoint("/", ("trades", "quotes", "book")),),
+    (),
+    Pool("p", 1, 1.0),
+    1.0,
+    (1, 1.0),
+    1,
+    1,
+    None,
+    (),
+)
 REGISTRY = load_registry()
 BASE = {"venue": "binance", "market": "spot", "instrument": "BTC-USDT", "symbol": "BTCUSDT"}
 US = 1_000_000

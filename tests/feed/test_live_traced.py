@@ -24,7 +24,7 @@ class Traced(Bench):
         self.accepts = True
         self.plain = PlainCore(lambda: self.clock.ns)
         journeys = Journeys(
-            self.tracer, Sampler(), self.metrics, FACTS, "0", lambda: self.clock.ns, self.observer.traced
+            self.tracer, Sampler(FACTS.channels), self.metrics, FACTS, "0", lambda: self.clock.ns, self.observer.traced
         )
         self.feed = LiveFeed(
             "0",

@@ -222,7 +222,7 @@ def test_trades_that_are_missing_are_a_span_of_their_own_that_is_lost(bench: Ben
     gap = bench.one("gap")
     assert bench.times(gap) == (1, 1)
     assert (gap.attributes["marketprism.gap.outcome"], gap.attributes["marketprism.gap.count"]) == ("lost", 4)
-    assert bench.ref_of("trades.gap") == ids(gap.ref)
+    assert bench.ref_of("stream.gap") == ids(gap.ref)
     assert record.traceparent == gap.ref.traceparent
     assert bench.tracer.named("marketprism.book.sync") == []
 

@@ -12,7 +12,24 @@ from typing import Any, Literal, TypeVar
 from collector.clock import Now
 from collector.journal import Failing, Journal, JournalSettings, Position, read, segments
 from collector.journal.system import Space, System
-from collector.records import AnyRecord, BookDelta, BookSnapshot, Gap, GapCause, Level, Quote, Record, Trade
+from collector.records import (
+    AnyRecord,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    FundingRate,
+    Gap,
+    GapCause,
+    Instrument,
+    Level,
+    Liquidation,
+    OpenInterest,
+    Quote,
+    Record,
+    Ticker,
+    Trade,
+    VenueStatus,
+)
 
 T = TypeVar("T")
 START_US = 1_790_000_000_000_000
@@ -159,6 +176,23 @@ def trades(first: int, count: int, instrument: str = "BTC-USDT") -> list[Record]
 
 def quote(number: int, instrument: str = "BTC-USDT") -> Quote:
     return Quote(**common(instrument, number), bid="61000.00", bid_size="1", ask="61000.10", ask_size="2")
+
+
+def others(instrument: str = "BTC-USDT") -> list[AnyRecord]:
+    """One record of each type that is neither trade, quote, book nor Gap."""
+    base = common(instrument, 0)
+    bar: dict[str, Any] = {"open": "1", "high": "3", "low": "1", "close": "2", "volume": "9"}
+    best = {"bid": "1", "bid_size": "1", "ask": "2", "ask_size": None}
+    steps = {"price_step": "0.1", "size_step": "1", "min_size": None, "min_value": None, "contract_currency": "BTC"}
+    return [
+        Ticker(**base, last="2", open=None, high="3", low="1", volume="9", quote_volume=None, **best),
+        Candle(**base, interval="1m", open_ts=START_US, trades=None, closed=True, **bar),
+        FundingRate(**base, rate="-0.0001", funding_ts=START_US, next_rate=None, mark_price="2", index_price="2"),
+        OpenInterest(**base, contract_size="0.01", open_interest="100", base_value="1"),
+        Liquidation(**base, side="sell", price="2", average_price=None, size="1"),
+        Instrument(**base, base="BTC", quote="USDT", settle=None, status="trading", venue_status="TRADING", **steps),
+        VenueStatus(**base, status="online", venue_status="0", message=None, start_ts=None, end_ts=None),
+    ]
 
 
 def gap(channel: str, cause: GapCause, first: int | None = None, last: int | None = None) -> Gap:

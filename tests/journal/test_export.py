@@ -16,7 +16,7 @@ import pytest
 from collector import export as export_module
 from collector.export import TYPES, ExportError, MissingExtraError, export, schema_of
 from collector.journal import Journal
-from tests.journal.kit import START_US, Bench, Market, gap, quote, trade, trades
+from tests.journal.kit import START_US, Bench, Market, gap, others, quote, trade, trades
 
 DAY_US = 86_400_000_000
 
@@ -60,7 +60,15 @@ def test_every_record_is_a_row_of_its_types_dataset(journal_dir: Path, tmp_path:
     assert f"Trade/venue=kraken/date={day}/part-0000.parquet" in files
     assert f"Trade/venue=binance/date={day + timedelta(days=1)}/part-0000.parquet" in files
     assert "Trade/venue=binance/date=__HIVE_DEFAULT_PARTITION__/part-0000.parquet" in files
-    assert {name.split("/")[0] for name in files} == set(TYPES)
+    assert {name.split("/")[0] for name in files} == set(report.rows)
+
+
+def test_every_type_of_record_can_be_exported(bench: Bench, tmp_path: Path) -> None:
+    bench.journal.append([trade(1), quote(2), Market(1).snapshot(), Market(1).delta(), gap("book", "venue"), *others()])
+    out = tmp_path / "out"
+    assert set(export(bench.settings.directory, out).rows) == set(TYPES)
+    assert rows(out, "Candle")[0]["closed"] is True
+    assert (rows(out, "OpenInterest")[0]["contract_size"], rows(out, "Ticker")[0]["contract_size"]) == ("0.01", None)
 
 
 def test_text_stays_exact_and_null_stays_null(journal_dir: Path, tmp_path: Path) -> None:

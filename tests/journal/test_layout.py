@@ -9,7 +9,9 @@ import pytest
 from collector.journal import JournalCorruptError, JournalError, Position, read, segments
 from collector.journal.model import stream_of
 from collector.records import AnyRecord
-from tests.journal.kit import Bench, Market, gap, ids, quote, trade, trades
+from tests.journal.kit import Bench, Market, gap, ids, others, quote, trade, trades
+
+OTHERS = ("tickers", "candles", "funding", "open_interest", "liquidations", "instruments", "status")
 
 
 def two_runs(bench: Bench) -> None:
@@ -104,6 +106,7 @@ def test_a_segment_that_is_deleted_while_it_is_read_is_named(bench: Bench) -> No
         (Market(1).snapshot(), "book"),
         (Market(1).delta(), "book"),
         (gap("quotes", "venue"), "quotes"),
+        *zip(others(), OTHERS, strict=True),
     ],
 )
 def test_every_record_belongs_to_a_stream(record: AnyRecord, channel: str) -> None:
@@ -111,5 +114,5 @@ def test_every_record_belongs_to_a_stream(record: AnyRecord, channel: str) -> No
 
 
 def test_the_table_above_has_every_type_of_record() -> None:
-    samples = [trade(1), quote(1), Market(1).snapshot(), Market(1).delta(), gap("book", "venue")]
+    samples = [trade(1), quote(1), Market(1).snapshot(), Market(1).delta(), gap("book", "venue"), *others()]
     assert {type(sample) for sample in samples} == set(AnyRecord.__args__)

@@ -30,7 +30,7 @@ PATIENCE_S = 20.0
 
 @pytest.fixture
 async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator(seed=3, rate=200.0, symbols=("BTC-USDT", "BTC-USD")) as running:
+    async with Simulator(seed=3, rate=200.0, symbols=("BTC-USDT", "BTC-USD"), venues=("binance", "kraken")) as running:
         yield running
 
 
@@ -45,6 +45,9 @@ def _process_as_it_was() -> Iterator[None]:
 def config_of(simulator: Simulator, tmp_path: Path, **more: str) -> Config:
     environ = {"HOME": str(tmp_path), "MARKETPRISM_JOURNAL__DIRECTORY": str(tmp_path / "journal")}
     environ |= {"MARKETPRISM_JOURNAL__RESERVE_BYTES": "0", "MARKETPRISM_LOG__LEVEL": "error"}
+    environ["MARKETPRISM_CHANNELS"] = "trades,quotes,book"
+    for venue in ("binance_usdm", "okx", "okx_swap", "coinbase"):
+        environ[f"MARKETPRISM_VENUES__{venue.upper()}__ENABLED"] = "false"
     for venue in ("binance", "kraken"):
         environ[f"MARKETPRISM_VENUES__{venue.upper()}__WS_URL"] = f"{simulator.ws_url}/{venue}"
         environ[f"MARKETPRISM_VENUES__{venue.upper()}__REST_URL"] = f"{simulator.http_url}/{venue}"

@@ -38,7 +38,7 @@ from collector.service.loop_watch import LoopWatch
 from collector.service.noting import NotingObserver
 from collector.service.tape_guard import GuardedTape
 from collector.venues import VENUES
-from collector.venues.protocol import CoreSettings, Wanted
+from collector.venues.protocol import CHANNELS, CoreSettings, Wanted
 from telemetry.cells import Metrics
 from telemetry.exposition import Exposition
 from telemetry.logs import configure_logs
@@ -88,19 +88,34 @@ def test_a_venue_gets_the_general_lists_unless_it_has_its_own() -> None:
             "MARKETPRISM_VENUES__KRAKEN__CHANNELS": "quotes",
         },
     )
-    assert wanted_of(config, config.venues.binance) == [
+    assert wanted_of(config, config.venues.binance, CHANNELS) == [
         [Wanted("BTC-USD", "trades"), Wanted("BTC-USD", "book")],
         [Wanted("ETH-USD", "trades"), Wanted("ETH-USD", "book")],
     ]
-    assert wanted_of(config, config.venues.kraken) == [[Wanted("SOL-EUR", "quotes")]]
+    assert wanted_of(config, config.venues.kraken, CHANNELS) == [[Wanted("SOL-EUR", "quotes")]]
+
+
+def test_an_endpoint_gets_what_it_serves_and_the_venues_status_once() -> None:
+    config = load(None, {"HOME": "/h", "MARKETPRISM_INSTRUMENTS": "BTC-USD,ETH-USD"})
+    assert wanted_of(config, config.venues.kraken, ("candles", "status")) == [
+        [Wanted("*", "status")],
+        [Wanted("BTC-USD", "candles")],
+        [Wanted("ETH-USD", "candles")],
+    ]
 
 
 def test_all_instruments_stay_on_one_connection_as_long_as_they_fit() -> None:
     wanted = [[Wanted(name, "trades"), Wanted(name, "book")] for name in ("A-B", "C-D", "E-F")]
-    assert [len(share) for share in shares(wanted, 6)] == [6]
-    assert [len(share) for share in shares(wanted, 5)] == [4, 2]
-    assert [len(share) for share in shares(wanted, 1)] == [2, 2, 2]
-    assert [want for share in shares(wanted, 5) for want in share] == [want for each in wanted for want in each]
+    assert [len(share) for share in shares(wanted, 6, 9)] == [6]
+    assert [len(share) for share in shares(wanted, 5, 9)] == [4, 2]
+    assert [len(share) for share in shares(wanted, 1, 9)] == [2, 2, 2]
+    assert [want for share in shares(wanted, 5, 9) for want in share] == [want for each in wanted for want in each]
+
+
+def test_a_connection_carries_no_more_instruments_than_the_venue_bears() -> None:
+    wanted = [[Wanted("*", "status")], *([Wanted(name, "trades"), Wanted(name, "book")] for name in ("A-B", "C-D"))]
+    assert [len(share) for share in shares(wanted, 9, 1)] == [3, 2]
+    assert list(shares([], 9, 1)) == []
 
 
 def test_configured_addresses_replace_the_venues_own() -> None:
