@@ -207,13 +207,16 @@ class Instrument(Record, tag="Instrument", gc=False, kw_only=True):
     contract_currency: str | None
 
 
+SystemStatus = Literal["online", "maintenance", "degraded", "offline", "unknown"]
+
+
 class VenueStatus(Record, tag="VenueStatus", gc=False, kw_only=True):
     """What the venue says of itself (`instrument` is `*`). `venue_status` is its own word, `message` its own text.
 
     `start_ts`, `end_ts` (UTC µs): of a maintenance that it announces.
     """
 
-    status: Literal["online", "maintenance", "degraded", "offline", "unknown"]
+    status: SystemStatus
     venue_status: str
     message: str | None
     start_ts: int | None

@@ -35,7 +35,8 @@ MAX_RECORDS = 256
 STATUS_EVERY_NS = SECOND_NS
 ORDINARY_ENDPOINTS = frozenset({"check"})
 """Fetches that may not use a pool's reserve: without them nothing is lost, a verdict is only older."""
-_DATA = frozenset(CHANNELS)
+_DATA = frozenset(CHANNELS) - {"instruments", "status"}
+"""Kinds of message that show that a connection delivers: those two come whenever one is opened."""
 _LONGEST_TIMER_S = 3600.0
 _SHORTEST_TIMER_S = 0.001
 _EARLY_S = 900.0

@@ -212,14 +212,16 @@ class VenueCore(ABC):
             known = self.listing.get(stream.who.symbol)
             if stream.who.instrument == WHOLE_VENUE or (known is None and not complete):
                 free.append(stream)
+            elif known is not None and stream.channel == "instruments":
+                stream.listed(known, now)
+                stream.instrument(known, now)  # of one that is delisted too
+                free.append(stream)
             elif known is None or known.status == "delisted":
                 if not self.settings.open_world:
                     stream.unlisted("not listed" if known is None else "delisted", now)
             else:
                 stream.listed(known, now)
                 free.append(stream)
-            if known is not None and stream.channel == "instruments":
-                stream.instrument(known, now)
         return free
 
     def soon(self, now: Now) -> None:

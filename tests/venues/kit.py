@@ -7,7 +7,7 @@ from zlib import crc32
 
 from collector.books.verdict import Verdict
 from collector.clock import SECOND_NS, Now
-from collector.records import AnyRecord, BookDelta, BookSnapshot, Gap, Level, Quote, Record, Trade
+from collector.records import AnyRecord, BookDelta, BookSnapshot, Gap, Level, Record
 from collector.venues.protocol import (
     Answer,
     Channel,
@@ -22,7 +22,7 @@ from collector.venues.protocol import (
     VerdictChange,
 )
 
-R = TypeVar("R", Trade, Quote, BookSnapshot, BookDelta, Gap)
+R = TypeVar("R", bound=Record)
 WALL_US = 1_700_000_000_000_000
 Message = str | bytes | dict[str, Any]
 

@@ -44,7 +44,7 @@ def with_book() -> Bench:
 
 def books(made: Bench) -> list[tuple[str, str]]:
     """What was asked about books since: (method, symbols)."""
-    return [(sent["method"], ",".join(sent["params"]["symbol"])) for sent in made.sent()]
+    return [(sent["method"], ",".join(sent["params"]["symbol"])) for sent in made.sent() if "symbol" in sent["params"]]
 
 
 def beating(made: Bench, seconds: float) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collector.books.book import is_decimal
-from collector.records import Quote, Trade
+from collector.records import Candle, Instrument, Quote, Ticker, Trade, VenueStatus
 from collector.venues.core import FieldError
-from collector.venues.kraken.facts import DEPTHS
+from collector.venues.kraken.facts import DEPTHS, FACTS, OLD_NAMES, PAIR_STATUS, SYSTEM_STATUS
+from collector.venues.protocol import WHOLE_VENUE
 from collector.venues.stamps import iso_us
 
 if TYPE_CHECKING:
@@ -52,6 +53,105 @@ def quote(who: Identity, item: wire.TickerItem, now: Now) -> Quote:
         ask=number(item.ask),
         ask_size=number(item.ask_qty),
     )
+
+
+def ticker(who: Identity, item: wire.TickerItem, now: Now) -> Ticker:
+    """Give the record. The venue says how much the price changed, not what it was."""
+    return Ticker(
+        venue=who.venue,
+        market=who.market,
+        instrument=who.instrument,
+        symbol=who.symbol,
+        ts=time_us(item.timestamp) if item.timestamp else None,
+        recv_ts=now.wall_us,
+        last=number(item.last),
+        open=None,
+        high=number(item.high),
+        low=number(item.low),
+        volume=number(item.volume),
+        quote_volume=None,
+        bid=number(item.bid),
+        bid_size=number(item.bid_qty),
+        ask=number(item.ask),
+        ask_size=number(item.ask_qty),
+    )
+
+
+def statistics(item: wire.TickerItem) -> tuple[bytes, ...]:
+    """Give what a trade changes and a quote does not."""
+    return bytes(item.last), bytes(item.volume), bytes(item.low), bytes(item.high)
+
+
+def candle(who: Identity, item: wire.CandleItem, interval: str, now: Now) -> Candle:
+    """Give the record; the venue has no mark for a closed bar."""
+    return Candle(
+        venue=who.venue,
+        market=who.market,
+        instrument=who.instrument,
+        symbol=who.symbol,
+        ts=time_us(item.timestamp) if item.timestamp else None,
+        recv_ts=now.wall_us,
+        interval=interval,
+        open_ts=time_us(item.interval_begin),
+        open=number(item.open),
+        high=number(item.high),
+        low=number(item.low),
+        close=number(item.close),
+        volume=number(item.volume),
+        trades=item.trades,
+        closed=False,
+    )
+
+
+def instrument(pair: wire.Pair, now: Now) -> Instrument:
+    """Give the record of a listed pair. Raises FieldError."""
+    base, slash, quote = canonical(pair.symbol).partition("-")
+    if not slash:
+        raise FieldError(f"symbol {pair.symbol!r} is not of the form BASE/QUOTE")
+    return Instrument(
+        venue=FACTS.venue,
+        market=FACTS.market,
+        instrument=f"{base}-{quote}",
+        symbol=pair.symbol,
+        ts=None,
+        recv_ts=now.wall_us,
+        base=base,
+        quote=quote,
+        settle=None,
+        status=PAIR_STATUS.get(pair.status, "unknown"),
+        venue_status=pair.status,
+        price_step=_maybe(pair.price_increment),
+        size_step=_maybe(pair.qty_increment),
+        min_size=_maybe(pair.qty_min),
+        min_value=_maybe(pair.cost_min),
+        contract_currency=None,
+    )
+
+
+def status(item: wire.System, now: Now) -> VenueStatus:
+    """Give the record of the exchange's own status."""
+    return VenueStatus(
+        venue=FACTS.venue,
+        market=FACTS.market,
+        instrument=WHOLE_VENUE,
+        symbol=WHOLE_VENUE,
+        ts=None,
+        recv_ts=now.wall_us,
+        status=SYSTEM_STATUS.get(item.system, "unknown"),
+        venue_status=item.system,
+        message=None,
+        start_ts=None,
+        end_ts=None,
+    )
+
+
+def canonical(symbol: str) -> str:
+    """`XBT/USD` → `BTC-USD`: protocol version 2 speaks of BTC and DOGE, older ones did not."""
+    return "-".join(OLD_NAMES.get(part, part) for part in symbol.split("/"))
+
+
+def _maybe(raw: Raw) -> str | None:
+    return number(raw) if bytes(raw) not in (b"", b"null") else None
 
 
 def levels(items: Sequence[wire.Level]) -> list[Level]:

@@ -14,8 +14,8 @@ from collector.clock import SECOND_NS
 from collector.venues.core import FieldError, VenueCore
 from collector.venues.kraken import convert, wire
 from collector.venues.kraken.checksum import TopTen
-from collector.venues.kraken.facts import DEPTHS, FACTS, MESSAGE_DEADLINE_S, SUBSCRIBE_BATCH, rest_pair
-from collector.venues.protocol import Event, Send
+from collector.venues.kraken.facts import DEPTHS, FACTS, INTERVALS, MESSAGE_DEADLINE_S, SUBSCRIBE_BATCH, rest_pair
+from collector.venues.protocol import WHOLE_VENUE, Event, Send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,13 +32,22 @@ if TYPE_CHECKING:
     Handler = Callable[[Stream, wire.Item, str, Now], None]
 
 LISTING_S = 10
+"""How long data waits for the instruments."""
+LISTING_RETRY_S = 60
 OK = 200
-NAMES: dict[Channel, str] = {"book": "book", "trades": "trade", "quotes": "ticker"}
-REQUESTS = ("instrument", *NAMES.values())
+NAMES: dict[Channel, str] = {
+    "book": "book",
+    "trades": "trade",
+    "quotes": "ticker",
+    "tickers": "ticker",
+    "candles": "ohlc",
+}
+"""The venue's channel of each of ours; one subscription to `ticker` feeds quotes and tickers."""
+REQUESTS = ("instrument", *dict.fromkeys(NAMES.values()))
 """What a request is about, by its number modulo their count."""
 TYPES = ("snapshot", "update")
-CONTROL = ("heartbeat", "status", "pong")
-NOT_SPOKEN = ("ohlc", "level3")
+CONTROL = ("heartbeat", "pong")
+NOT_SPOKEN = ("level3",)
 UNSUPPORTED = "not supported"
 """Part of the venue's error for a pair that it does not list."""
 
@@ -48,14 +57,16 @@ class KrakenCore(VenueCore):
 
     def __init__(self, wanted: Sequence[Wanted], settings: CoreSettings, facts: Facts = FACTS) -> None:
         super().__init__(facts, settings, message_deadline_s=MESSAGE_DEADLINE_S)
-        self._pairs: dict[str, wire.Pair] | None = None
+        self._precisions: dict[str, tuple[int, int]] = {}
         self._listing_due: int | None = None
         self._requests = 0
         self._depth = next((depth for depth in DEPTHS if depth >= settings.depth), DEPTHS[-1])
+        self._statistics: dict[str, tuple[bytes, ...]] = {}
         self._channels: dict[str, tuple[Channel, Decoder, Handler]] = {
             "book": ("book", wire.books, self._book),
             "trade": ("trades", wire.trades, self._trade),
             "ticker": ("quotes", wire.tickers, self._ticker),
+            "ohlc": ("candles", wire.candles, self._candle),
         }
         for want in wanted:
             self._add(want.instrument.replace("-", "/"), want.channel)
@@ -65,25 +76,28 @@ class KrakenCore(VenueCore):
     def opened(self, now: Now) -> None:
         """Ask for the instruments first: they tell what is listed and how many digits a checksum is made of."""
         self._listing_due = now.mono_ns + LISTING_S * SECOND_NS
-        self._send("subscribe", {"channel": "instrument", "snapshot": True}, 1)
+        self._ask_instruments()
 
     def subscribe(self, streams: Iterable[Stream], now: Now) -> None:
         """See `VenueCore`."""
-        todo = [stream for stream in streams if not stream.asked]
-        for channel in NAMES:
-            chosen = [stream for stream in todo if stream.channel == channel]
-            for start in range(0, len(chosen), SUBSCRIBE_BATCH):
-                batch = chosen[start : start + SUBSCRIBE_BATCH]
-                for stream in batch:
-                    stream.asked = True
-                    stream.pulse.arm(now.mono_ns)
-                self._ask("subscribe", batch)
+        todo: dict[str, list[str]] = {}
+        for stream in streams:
+            name = NAMES.get(stream.channel)
+            if name is None or stream.asked:
+                continue
+            todo.setdefault(name, []).append(stream.who.symbol)
+            for fed in self.by_wire[f"{name}:{stream.who.symbol}"]:
+                fed.asked = True
+                fed.pulse.arm(now.mono_ns)
+        for name, symbols in todo.items():
+            for start in range(0, len(symbols), SUBSCRIBE_BATCH):
+                self._ask("subscribe", name, symbols[start : start + SUBSCRIBE_BATCH])
 
     def resubscribe(self, stream: Stream, now: Now) -> None:
         """See `VenueCore`."""
         del now
-        self._ask("unsubscribe", [stream])
-        self._ask("subscribe", [stream])
+        self._ask("unsubscribe", NAMES[stream.channel], [stream.who.symbol])
+        self._ask("subscribe", NAMES[stream.channel], [stream.who.symbol])
 
     def want_snapshot(self, stream: Stream, now: Now) -> None:
         """Subscribe again: the snapshot comes in band."""
@@ -100,15 +114,14 @@ class KrakenCore(VenueCore):
     def rule(self, who: Identity) -> Rule:
         """See `VenueCore`."""
         rule = TopTen()
-        pair = (self._pairs or {}).get(who.symbol)
-        if pair is not None:
-            rule.precisions = (pair.price_precision, pair.qty_precision)
+        rule.precisions = self._precisions.get(who.symbol, rule.precisions)
         return rule
 
     def tick(self, now: Now) -> None:
         """Subscribe even when the instruments do not come: data first."""
         if self._listing_due is not None and now.mono_ns >= self._listing_due:
-            self._listing_due = None
+            self._listing_due = now.mono_ns + LISTING_RETRY_S * SECOND_NS
+            self._ask_instruments()
             self.subscribe(self.by_name.values(), now)
 
     # -- REST --------------------------------------------------------------------------------------------------------
@@ -143,11 +156,14 @@ class KrakenCore(VenueCore):
             return self._items(message, data, now)
         if message.channel == "instrument":
             return self._take_instruments(message, data, now)
+        if message.channel == "status":
+            return self._take_status(message, data, now)
         return self._control(message, data, now)
 
     def _items(self, message: wire.Envelope, data: bytes, now: Now) -> FrameKind:
         channel, decode, handle = self._channels[message.channel]
         items: Sequence[wire.Item] = ()
+        streams: list[Stream] | None = None
         problem = "" if message.type in TYPES else f"type {message.type!r}, expected one of {', '.join(TYPES)}"
         try:
             items = decode(message.data)
@@ -155,27 +171,49 @@ class KrakenCore(VenueCore):
             problem = str(error)
         if problem:
             return self.dead(channel, "type", problem, data, now, self._named(message))
+        if message.channel == "ohlc" and message.type == "snapshot":
+            items = self._unseen(cast("Sequence[wire.CandleItem]", items))
         for item in items:
-            stream = self.by_name.get(f"{message.channel}:{item.symbol}")
-            if stream is None:
+            streams = self.by_wire.get(f"{message.channel}:{item.symbol}")
+            if streams is None:
                 if not self.settings.open_world:
                     self.dead(channel, "unknown_symbol", f"{item.symbol!r} was not asked for", data, now)
                     continue
                 levels = convert.offered_depth(item) if isinstance(item, wire.BookItem) else None
-                stream = self._add(item.symbol, channel, levels)
+                for fed, name in NAMES.items():
+                    if name == message.channel:
+                        self._add(item.symbol, fed, levels)
+                streams = self.by_wire[f"{message.channel}:{item.symbol}"]
             try:
-                handle(stream, item, message.type, now)
+                for stream in streams:
+                    handle(stream, item, message.type, now)
             except (FieldError, UnicodeDecodeError) as error:
-                self.dead(channel, "value", str(error), data, now, (stream,))
-        return channel
+                self.dead(channel, "value", str(error), data, now, streams)
+        return streams[0].channel if streams else channel
+
+    def _unseen(self, bars: Sequence[wire.CandleItem]) -> list[wire.CandleItem]:
+        """Give the bars of a snapshot that are news, oldest first: the newest, and what a break may have hidden."""
+        newest = {bar.symbol: bar for bar in sorted(bars, key=lambda bar: bar.interval_begin)}
+        known = {
+            symbol: stream.bars.current.open_ts
+            for symbol in newest
+            for stream in self.by_wire.get(f"ohlc:{symbol}", ())
+            if stream.bars is not None and stream.bars.current is not None
+        }
+        news = [
+            bar
+            for bar in bars
+            if bar is newest[bar.symbol] or (bar.symbol in known and _begins(bar, known[bar.symbol]))
+        ]
+        return sorted(news, key=lambda bar: bar.interval_begin)
 
     def _named(self, message: wire.Envelope) -> list[Stream] | None:
         """Give the streams that a message with a broken item names; None when not even that can be read."""
         try:
-            named = [self.by_name.get(f"{message.channel}:{item.symbol}") for item in wire.named(message.data)]
+            named = [self.by_wire.get(f"{message.channel}:{item.symbol}", []) for item in wire.named(message.data)]
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        return [stream for stream in named if stream is not None] or None
+        return [stream for streams in named for stream in streams] or None
 
     def _book(self, stream: Stream, item: wire.Item, kind: str, now: Now) -> None:
         message = cast("wire.BookItem", item)
@@ -195,27 +233,54 @@ class KrakenCore(VenueCore):
 
     def _ticker(self, stream: Stream, item: wire.Item, kind: str, now: Now) -> None:
         del kind
-        stream.quote(convert.quote(stream.who, cast("wire.TickerItem", item), now), now)
+        message = cast("wire.TickerItem", item)
+        if stream.channel == "quotes":
+            stream.quote(convert.quote(stream.who, message, now), now)
+            return
+        statistics = convert.statistics(message)
+        if stream.pulse.count and self._statistics.get(stream.who.symbol) == statistics:
+            stream.beat(now)  # only the best bid and ask are others
+            return
+        record = convert.ticker(stream.who, message, now)
+        self._statistics[stream.who.symbol] = statistics
+        stream.plain(record, now)
+
+    def _candle(self, stream: Stream, item: wire.Item, kind: str, now: Now) -> None:
+        del kind
+        message = cast("wire.CandleItem", item)
+        interval = next((name for name, minutes in INTERVALS.items() if minutes == message.interval), "")
+        if not interval or (interval != self.settings.candle_interval and not self.settings.open_world):
+            raise FieldError(f"interval {message.interval} was not asked for")
+        stream.candle(convert.candle(stream.who, message, interval, now), now, marked=False)
 
     # -- control -----------------------------------------------------------------------------------------------------
 
     def _take_instruments(self, message: wire.Envelope, data: bytes, now: Now) -> FrameKind:
         try:
             pairs = wire.instruments(message.data).pairs
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return self.dead("control", "type", str(error), data, now, ())
-        known = self._pairs = {**(self._pairs or {}), **{pair.symbol: pair for pair in pairs}}
-        for stream in tuple(self.by_name.values()):
-            pair = known.get(stream.who.symbol)
-            if pair is None:
-                if message.type == "snapshot" and not self.settings.open_world:
-                    stream.rejected("not listed", now, final=True)
-            elif stream.book is not None:
-                cast("TopTen", stream.book.rule).precisions = (pair.price_precision, pair.qty_precision)
-        if message.type == "snapshot" and self.open:
+            listed = [convert.instrument(pair, now) for pair in pairs]
+        except (msgspec.DecodeError, UnicodeDecodeError, FieldError) as error:
+            return self.dead("instruments", "type", str(error), data, now, ())
+        self._precisions |= {pair.symbol: (pair.price_precision, pair.qty_precision) for pair in pairs}
+        free = self.take_listing(listed, now, complete=message.type == "snapshot")
+        for stream in self.by_name.values():
+            if stream.book is not None and stream.who.symbol in self._precisions:
+                cast("TopTen", stream.book.rule).precisions = self._precisions[stream.who.symbol]
+        if message.type == "snapshot":
             self._listing_due = None
-            self.subscribe((s for s in self.by_name.values() if s.who.symbol in known), now)
-        return "control"
+        if self.open and self._listing_due is None:
+            self.subscribe(free, now)
+        return "instruments"
+
+    def _take_status(self, message: wire.Envelope, data: bytes, now: Now) -> FrameKind:
+        try:
+            systems = wire.systems(message.data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return self.dead("status", "type", str(error), data, now, ())
+        stream = self.by_name.get(f"status:{WHOLE_VENUE}")
+        for system in systems if stream is not None else ():
+            cast("Stream", stream).plain(convert.status(system, now), now)
+        return "status"
 
     def _control(self, message: wire.Envelope, data: bytes, now: Now) -> FrameKind:
         if message.method in ("subscribe", "unsubscribe"):
@@ -238,33 +303,35 @@ class KrakenCore(VenueCore):
             return self.dead("control", "type", str(error), data, now, ())
         if message.method == "unsubscribe":
             return "control"
-        stream = self.by_name.get(f"{result.channel}:{result.symbol}")
+        streams = self.by_wire.get(f"{result.channel}:{result.symbol}", [])
         if message.success:
-            if stream is not None:
+            for stream in streams:
                 stream.acknowledged(now)
             return "control"
         asked_for = REQUESTS[(message.req_id or 0) % len(REQUESTS)]  # a refusal does not repeat the channel
-        refused = self.by_name.get(f"{asked_for}:{message.symbol}") if stream is None else stream
-        if refused is not None:
-            refused.rejected(message.error[:200], now, final=UNSUPPORTED in message.error)
-        else:
+        refused = streams or self.by_wire.get(f"{asked_for}:{message.symbol}", [])
+        for stream in refused:
+            stream.rejected(message.error[:200], now, final=UNSUPPORTED in message.error)
+        if not refused:
             self.out.events.append(Event("subscription_rejected", "control", "", message.error[:200]))
         return "control"
 
-    def _ask(self, method: Literal["subscribe", "unsubscribe"], streams: Sequence[Stream]) -> None:
-        channel = streams[0].channel
-        params: dict[str, object] = {
-            "channel": NAMES[channel],
-            "symbol": [stream.who.symbol for stream in streams],
-        }
-        if channel == "book":
+    def _ask_instruments(self) -> None:
+        self._send("subscribe", {"channel": "instrument", "snapshot": True}, 1)
+
+    def _ask(self, method: Literal["subscribe", "unsubscribe"], name: str, symbols: Sequence[str]) -> None:
+        params: dict[str, object] = {"channel": name, "symbol": list(symbols)}
+        streams = [stream for symbol in symbols for stream in self.by_wire[f"{name}:{symbol}"]]
+        if name == "book":
             params["depth"] = self._depth
-        elif channel == "quotes":
-            params["event_trigger"] = "bbo"
+        elif name == "ticker":
+            params["event_trigger"] = "bbo" if any(stream.channel == "quotes" for stream in streams) else "trades"
+        elif name == "ohlc":
+            params["interval"] = INTERVALS[self.settings.candle_interval]
         if method == "subscribe":
             # Trades: after an interruption the last fifty come again, which fills a short hole; ids tell them apart.
-            params["snapshot"] = channel != "trades" or any(stream.ids.last is not None for stream in streams)
-        self._send(method, params, len(streams))
+            params["snapshot"] = name != "trade" or any(stream.ids.last is not None for stream in streams)
+        self._send(method, params, len(symbols))
 
     def _send(self, method: Literal["subscribe", "unsubscribe"], params: Mapping[str, object], streams: int) -> None:
         self._requests += 1
@@ -273,9 +340,18 @@ class KrakenCore(VenueCore):
         self.out.commands.append(Send(text, method, streams))
 
     def _add(self, symbol: str, channel: Channel, levels: int | None = None) -> Stream:
+        wired = f"{NAMES.get(channel, channel)}:{symbol}"
         return self.add(
-            f"{NAMES[channel]}:{symbol}", symbol.replace("/", "-"), symbol, channel, levels=levels or self._depth
+            f"{channel}:{symbol}", convert.canonical(symbol), symbol, channel, wire=wired, levels=levels or self._depth
         )
+
+
+def _begins(bar: wire.CandleItem, at_us: int) -> bool:
+    """Say whether a bar is not older; one that cannot be read is looked at again, and named, where it is taken."""
+    try:
+        return convert.time_us(bar.interval_begin) >= at_us
+    except FieldError:
+        return True
 
 
 def _same(book: BookSync, answer: Answer) -> bool | None:

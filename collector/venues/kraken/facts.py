@@ -8,20 +8,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from collector.venues.protocol import Facts, Pool
+from collector.venues.protocol import Endpoint, Facts, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from collector.records import InstrumentStatus, SystemStatus
+
 BOOK_PAGE = "https://docs.kraken.com/api/docs/websocket-v2/book"
 CHECKSUM_PAGE = "https://docs.kraken.com/api/docs/guides/spot-ws-book-v2"
+INSTRUMENT_PAGE = "https://docs.kraken.com/api/docs/websocket-v2/instrument"
+STATUS_PAGE = "https://docs.kraken.com/api/docs/websocket-v2/status"
+CANDLES_PAGE = "https://docs.kraken.com/api/docs/websocket-v2/ohlc"
 REST_PAGE = "https://docs.kraken.com/api/docs/rest-api/get-order-book"
 
 FACTS = Facts(
     venue="kraken",
     market="spot",
     ws_urls=("wss://ws.kraken.com",),
-    ws_path="/v2",
+    endpoints=(Endpoint("/v2", ("trades", "quotes", "tickers", "book", "candles", "instruments", "status")),),
     rest_urls=("https://api.kraken.com",),
     pool=Pool(
         name="kraken-spot", limit=1, interval_s=1.0
@@ -31,7 +36,7 @@ FACTS = Facts(
     streams_per_connection=500,
     max_frame_bytes=8 * 1024 * 1024,
     lifetime_s=None,
-    docs=(BOOK_PAGE, CHECKSUM_PAGE, REST_PAGE),
+    docs=(BOOK_PAGE, CHECKSUM_PAGE, INSTRUMENT_PAGE, STATUS_PAGE, CANDLES_PAGE, REST_PAGE),
 )
 
 DEPTHS = (10, 25, 100, 500, 1000)
@@ -40,8 +45,31 @@ CHECKSUM_DEPTH = 10
 MESSAGE_DEADLINE_S = 10.0
 """A heartbeat comes about every second when nothing else does; the guide advises to act after five."""
 SUBSCRIBE_BATCH = 50
+INTERVALS: Mapping[str, int] = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "4h": 240, "1d": 1440, "1w": 10080}
+"""Our names of candle intervals → the venue's, minutes (CANDLES_PAGE)."""
+PAIR_STATUS: Mapping[str, InstrumentStatus] = {
+    "online": "trading",
+    "limit_only": "trading",
+    "post_only": "pre_open",
+    "work_in_progress": "pre_open",
+    "cancel_only": "halted",
+    "reduce_only": "halted",
+    "maintenance": "halted",
+    "delisted": "delisted",
+}
+"""A pair's status (INSTRUMENT_PAGE) in our words; any other is `unknown`."""
+SYSTEM_STATUS: Mapping[str, SystemStatus] = {
+    "online": "online",
+    "post_only": "degraded",
+    "cancel_only": "degraded",
+    "limit_only": "degraded",
+    "maintenance": "maintenance",
+}
+"""The exchange's own status (STATUS_PAGE) in our words; any other is `unknown`."""
 
-_REST_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
+OLD_NAMES: Mapping[str, str] = {"XBT": "BTC", "XDG": "DOGE"}
+"""Currencies that REST and protocol version 1 call otherwise."""
+_REST_NAMES = {new: old for old, new in OLD_NAMES.items()}
 _UNTIL = re.compile(rb"EService: ?Throttled: ?(\d+)")
 _TOO_FAST = (b"EGeneral:Too many requests", b"EAPI:Rate limit exceeded", b"EService:Throttled")
 REST_S = 15.0

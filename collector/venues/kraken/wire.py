@@ -58,13 +58,32 @@ class TradeItem(Struct, gc=False):
 
 
 class TickerItem(Struct, gc=False):
-    """An item of the ticker channel, the part that makes a quote."""
+    """An item of the ticker channel: the best bid and ask, and the statistics of 24 hours."""
 
     symbol: str
     bid: Raw
     bid_qty: Raw
     ask: Raw
     ask_qty: Raw
+    timestamp: str = ""
+    last: Raw = Raw(b"")
+    volume: Raw = Raw(b"")
+    low: Raw = Raw(b"")
+    high: Raw = Raw(b"")
+
+
+class CandleItem(Struct, gc=False):
+    """An item of the ohlc channel: one bar's state. `interval` in minutes."""
+
+    symbol: str
+    open: Raw
+    high: Raw
+    low: Raw
+    close: Raw
+    volume: Raw
+    trades: int
+    interval_begin: str
+    interval: int
     timestamp: str = ""
 
 
@@ -74,7 +93,7 @@ class Named(Struct):
     symbol: str
 
 
-Item = BookItem | TradeItem | TickerItem
+Item = BookItem | TradeItem | TickerItem | CandleItem
 
 
 class Pair(Struct):
@@ -84,12 +103,22 @@ class Pair(Struct):
     status: str = ""
     price_precision: int = 0
     qty_precision: int = 0
+    price_increment: Raw = Raw(b"")
+    qty_increment: Raw = Raw(b"")
+    qty_min: Raw = Raw(b"")
+    cost_min: Raw = Raw(b"")
 
 
 class Instruments(Struct):
     """`data` of the instrument channel."""
 
     pairs: list[Pair] = []
+
+
+class System(Struct):
+    """An item of the status channel."""
+
+    system: str
 
 
 class Acknowledged(Struct):
@@ -118,6 +147,8 @@ envelope = msgspec.json.Decoder(Envelope).decode
 books = msgspec.json.Decoder(list[BookItem]).decode
 trades = msgspec.json.Decoder(list[TradeItem]).decode
 tickers = msgspec.json.Decoder(list[TickerItem]).decode
+candles = msgspec.json.Decoder(list[CandleItem]).decode
+systems = msgspec.json.Decoder(list[System]).decode
 named = msgspec.json.Decoder(list[Named]).decode
 instruments = msgspec.json.Decoder(Instruments).decode
 acknowledged = msgspec.json.Decoder(Acknowledged).decode
