@@ -34,7 +34,8 @@ from collector.service.process import close_journal, drive, end_workers, make_wo
 from collector.service.restarts import Restarts
 from collector.service.tape_guard import GuardedTape
 from collector.venues import VENUES
-from collector.web.health import Facts, Judge, Report, SideFacts, not_ready
+from collector.web.health import Facts, Judge, SideFacts, not_ready
+from collector.web.report import Report
 from collector.web.server import AddressError, AddressInUseError, WebServer, bind
 from telemetry.cells import Metrics
 from telemetry.exposition import Exposition

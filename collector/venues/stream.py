@@ -6,10 +6,14 @@ the book says. A stream only ever speaks through its core's output.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
 
 from collector.books.verdict import Verdict
-from collector.quality.liveness import Pulse
+from collector.quality.candles import Bars, interval_us
+from collector.quality.liveness import EXPECTATIONS, Pulse
 from collector.quality.sequence import IdSequence
 from collector.records import Gap
 from collector.venues.protocol import Event, VerdictChange
@@ -19,9 +23,14 @@ if TYPE_CHECKING:
     from collector.books.sync import BookSync
     from collector.books.verdict import State, VerifiedBy
     from collector.clock import Now
-    from collector.records import GapCause, Quote, Record, Trade
+    from collector.records import Candle, GapCause, Instrument, Quote, Record, Trade
     from collector.venues.core import VenueCore
     from collector.venues.protocol import Channel, EventKind
+
+
+UNNUMBERED = frozenset({"quotes", "tickers", "funding", "open_interest", "liquidations"})
+"""Channels of which an interruption loses something that cannot be told; the rest say it by ids, or say all anew."""
+UNLISTED = frozenset({"not listed", "delisted"})
 
 
 class Stream:
@@ -30,18 +39,22 @@ class Stream:
     __slots__ = (
         "acked",
         "asked",
+        "bars",
         "book",
         "channel",
         "checking",
         "core",
         "gap",
         "ids",
+        "known",
         "last_seq",
         "last_us",
         "name",
         "pulse",
+        "refused",
         "resumed",
         "snapshot_ns",
+        "tries",
         "verdict",
         "who",
     )
@@ -58,11 +71,19 @@ class Stream:
         self.ids = IdSequence()
         self.asked = False
         self.acked = False
+        self.refused = False
+        """Whether the venue's last answer was no, and it has not been asked again since."""
+        self.tries = 0
+        """How often it was asked again on this connection without being accepted."""
         self.resumed = False
         """Whether the connection ended since the last message: a hole is then the interruption's."""
         self.last_us: int | None = None
         self.last_seq: int | None = None
         self.gap: Gap | None = None
+        self.bars: Bars | None = None
+        """Of candles."""
+        self.known: Instrument | None = None
+        """Of channel `instruments`: what was published last."""
         self.checking: tuple[int, int | None] | None = None
         """A REST check found a difference: (monotonic ns at which it counts, the id that the venue's book stands at).
         """
@@ -96,17 +117,38 @@ class Stream:
         self.last_us = now.wall_us
 
     def acknowledged(self, now: Now) -> None:
-        """Take note that the venue accepted the subscription: from here on it owes a first message."""
-        self.acked = True
+        """Take note that the venue accepted the subscription: from here on it owes a first message.
+
+        A stream that flowed before the connection ended is `acknowledged` only if its own pace explains that it waits;
+        else it is still `syncing` until it is back, and `stale` when its patience is over.
+        """
+        self.acked, self.refused, self.tries = True, False, 0
         self.counted("subscription_acked")
         if self.book is not None:
             self.book.start(now)
-        elif self.pulse.count == 0:
-            self.judge("acknowledged", now, reason="no message yet")
+        elif self.pulse.count == 0 and self.verdict.state != "stale":
+            expectation = EXPECTATIONS.get(self.channel)
+            quiet = self.last_us is None or expectation is None or self.pulse.explains_silence(expectation)
+            if quiet:
+                self.judge("acknowledged", now, reason=f"no message yet{self.since_when()}")
+            else:
+                self.judge("syncing", now, reason=f"acknowledged, and no message yet{self.since_when()}")
+
+    def since_when(self) -> str:
+        """Give what to add to "no message" while a stream that used to flow is not back after a reconnect."""
+        return "" if self.pulse.count or self.last_us is None else " since the connection was lost"
 
     def rejected(self, reason: str, now: Now, *, final: bool) -> None:
-        """Take note that the venue refused. `final`: it will not be asked again on this connection."""
+        """Take note that the venue refused. `final`: it will not be asked again on this connection.
+
+        Else it is asked again soon, and is not fine until it is accepted or brings data all the same.
+        """
         self.counted("subscription_rejected", reason)
+        self.refused, self.acked = not final, False
+        if not final and self.pulse.armed is not None:
+            self.pulse.armed = now.mono_ns
+        if not final and self.book is None and self.pulse.count == 0 and self.verdict.state != "stale":
+            self.judge("syncing", now, reason=f"refused: {reason}")
         if not final:
             return
         self.pulse.armed = None
@@ -117,16 +159,18 @@ class Stream:
 
     def disconnected(self, cause: str, now: Now) -> None:
         """Take note that the connection is gone."""
-        self.asked = self.acked = False
+        self.asked = self.acked = self.refused = False
+        self.tries = 0
         self.checking = self.last_seq = None
         self.resumed = self.resumed or self.pulse.count > 0
-        self.pulse = Pulse(remedies=self.pulse.remedies)
+        self.pulse = self.pulse.reconnected()
         if self.book is not None:
             self.book.lost(cause, now)
         elif self.verdict.state != "blocked":
-            if self.channel == "quotes" and self.resumed and self.gap is None:
-                self.gap = self.gap_record("disconnect", now)
-                self.record(self.gap)
+            if self.bars is not None:
+                self.bars.broken()
+            elif self.channel in UNNUMBERED and self.resumed and self.gap is None:
+                self.lose("disconnect", now)
             self.judge("syncing", now, reason=cause)
 
     # -- data ------------------------------------------------------------------------------------------------------
@@ -150,20 +194,100 @@ class Stream:
         self.resumed = False
         self.record(record)
 
-    def quote(self, record: Quote, now: Now) -> None:
-        """Publish a quote unless a newer one was. No venue numbers quotes one by one, so a lost one cannot be seen."""
-        self.beat(now)
+    def quote(self, record: Quote, now: Now, *, by: VerifiedBy | None = None) -> None:
+        """Publish a quote unless a newer one was. See `plain`."""
         if record.seq is not None:
             if self.last_seq is not None and record.seq <= self.last_seq:
+                self.beat(now)
                 self.counted("duplicate", f"quote {record.seq}")
                 return
             self.last_seq = record.seq
+        self.plain(record, now, by=by)
+
+    def plain(self, record: Record, now: Now, *, by: VerifiedBy | None = None) -> None:
+        """Publish a record of a kind that the venue does not number, so that a lost one cannot be seen; unless `by`
+        something else (the connection's own sequence) it can.
+        """
+        self.beat(now)
         if self.gap is not None:
             gap, self.gap = self.gap, None
             self.record(self.gap_record(gap.cause, now, detected=gap.detected_ts, repaired=True))
-        if self.verdict.state != "unverifiable" or self.verdict.reason:
+        verdict = self.verdict
+        if by is not None:
+            if verdict.state != "in_sync":
+                self.judge("in_sync", now, by=by)
+        elif verdict.state != "unverifiable" or verdict.reason:
             self.judge("unverifiable", now)
+        self.resumed = False
         self.record(record)
+
+    def lose(self, cause: GapCause, now: Now) -> None:
+        """Open a Gap of unknown extent; the next `plain` record closes it."""
+        if self.gap is None:
+            self.gap = self.gap_record(cause, now)
+            self.record(self.gap)
+
+    def candle(self, bar: Candle, now: Now, *, marked: bool, by: VerifiedBy | None = None) -> None:
+        """Publish a bar's new state, the one before as closed where that follows, and a Gap for those that are missing.
+
+        `marked`: the venue marks closed bars and emits every one, which makes a missing one seen.
+        """
+        self.beat(now)
+        if self.bars is None:
+            self.bars = Bars(marked, interval_us(bar.interval))
+        told = self.bars.take(bar)
+        for first, last in told.holes:
+            count = (last - first) // self.bars.step_us + 1
+            cause: GapCause = "disconnect" if self.resumed else "sequence"
+            self.record(self.gap_record(cause, now, first=first, last=last, count=count))
+        if told.filled is not None:
+            self.record(self.gap_record("sequence", now, first=told.filled, last=told.filled, count=1, repaired=True))
+        if not told.bars:
+            self.counted("duplicate", f"bar of {bar.open_ts}")
+            return
+        proof: VerifiedBy | None = "sequence" if marked else by
+        state: State = "unverifiable" if proof is None else "in_sync"
+        if told.holes:
+            self.judge("gap", now, reason=f"bars {told.holes[0][0]}..{told.holes[-1][1]} are missing")
+        elif self.verdict.state != state or self.verdict.reason:
+            self.judge(state, now, by=proof)
+        self.resumed = False
+        for one in told.bars:
+            self.record(one)
+
+    # -- the listing -----------------------------------------------------------------------------------------------
+
+    def instrument(self, record: Instrument, now: Now) -> None:
+        """Publish what the venue says of the instrument, when it is news."""
+        self.beat(now)
+        if self.known is None or replace(record, ts=self.known.ts, recv_ts=self.known.recv_ts) != self.known:
+            self.known = record
+            self.plain(record, now)
+        elif self.verdict.state == "syncing":  # no news since the connection ended
+            self.judge("unverifiable", now)
+
+    def listed(self, entry: Instrument, now: Now) -> None:
+        """Take note that the venue lists the instrument: what it is worth, and that it may be asked for (again)."""
+        if entry.contract_size != self.who.contract_size:
+            self.who = dataclasses.replace(self.who, contract_size=entry.contract_size)
+            if self.book is not None:
+                self.book.who = self.who
+        if self.verdict_now.state == "blocked" and self.verdict_now.reason in UNLISTED:
+            self.asked = False
+            if self.book is not None:
+                self.book.lost("listed again", now)
+            else:
+                self.judge("syncing", now, reason="listed again")
+
+    def unlisted(self, reason: Literal["not listed", "delisted"], now: Now) -> None:
+        """Take note that there is nothing to be had; said once."""
+        if self.verdict_now.state != "blocked" or self.verdict_now.reason != reason:
+            self.rejected(reason, now, final=True)
+
+    @property
+    def verdict_now(self) -> Verdict:
+        """The stream's verdict, whoever keeps it."""
+        return self.verdict if self.book is None else self.book.verdict
 
     def undecodable(self, detail: str, now: Now, *, mine: bool) -> None:
         """A message was lost that was (`mine`), or may have been, this stream's."""
@@ -190,6 +314,7 @@ class Stream:
         *,
         first: int | None = None,
         last: int | None = None,
+        count: int | None = None,
         detected: int | None = None,
         repaired: bool = False,
     ) -> Gap:
@@ -205,7 +330,7 @@ class Stream:
             channel=self.channel,
             first=first,
             last=last,
-            count=None if first is None or last is None else last - first + 1,
+            count=last - first + 1 if count is None and first is not None and last is not None else count,
             cause=cause,
             detected_ts=detected if repaired else now.wall_us,
             repaired_ts=now.wall_us if repaired else None,

@@ -1,8 +1,11 @@
 """The watchdog of one connection: silence, per subscription, from application data only.
 
-Armed at subscribe. A silent book is compared with a small REST book before anything is said of it; other streams are
-asked for again; when everything that used to flow is silent, the connection is replaced. Pings, acknowledgements and
-heartbeats never count as data. All of it moves by `look`, on the core's wake.
+Armed at subscribe. A subscription that was refused, or not answered, is asked for again, a refused one soon. A silent
+book is compared with a small REST book before anything is said of it; other streams are judged and asked for again;
+when everything that used to flow is silent, the connection is replaced. Pings, acknowledgements and heartbeats never
+count as data. A channel without an expectation is never silent. Never more is asked for again than the venue's budget
+of control messages lets through: what found no room waits for the next look. All of it moves by `look`, on the core's
+wake.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collector.clock import SECOND_NS
-from collector.quality.liveness import EXPECTATIONS, Expectation
+from collector.quality.liveness import ACK, EXPECTATIONS, REFUSED
 from collector.venues.protocol import STATUS_NOT_ON_TAPE, Reconnect
 
 if TYPE_CHECKING:
+    from collector.books.verdict import State
     from collector.clock import Now
     from collector.venues.core import VenueCore
     from collector.venues.protocol import Answer
@@ -23,8 +27,8 @@ CHECK_GRACE_NS = 2 * SECOND_NS
 """How long a message that would explain a difference may still be on its way."""
 ALL_SILENT_NS = 30 * SECOND_NS
 """How long everything may be silent before the connection is replaced: a REST check has had its say by then."""
-ACK = Expectation(least=10.0, most=120.0, first=10.0)
-"""How long a subscription may stay unacknowledged before it is sent again."""
+RESUBSCRIBE_FRAMES = 2
+"""What asking again costs: an unsubscribe and a subscribe."""
 
 
 class Watch:
@@ -35,6 +39,8 @@ class Watch:
         self._deadline_s = message_deadline_s
         self._last_data_ns = 0
         self._confirmed_ns = 0
+        self._paced_ns = 0
+        """When what was asked for again so far has gone out at the venue's pace."""
         self.last_message_ns = 0
 
     def look(self, now: Now) -> None:
@@ -46,12 +52,16 @@ class Watch:
         flowing = quiet = 0
         for stream in tuple(self._core.by_name.values()):
             if stream.pulse.count:
-                flowing += 1
-                quiet += stream.pulse.quiet(now.mono_ns, EXPECTATIONS[stream.channel])
                 self._last_data_ns = max(self._last_data_ns, stream.pulse.last)
+                expectation = EXPECTATIONS.get(stream.channel)
+                if expectation is not None:
+                    flowing += 1
+                    quiet += stream.pulse.quiet(now.mono_ns, expectation)
             self._settle(stream, now)
-            if stream.asked and not (stream.book is not None and stream.book.phase in ("waiting", "backoff")):
-                self._remedy(stream, now)
+        # Who has waited longest goes first: a venue that refuses many is not asked for the same few over and over.
+        for stream in sorted(self._core.by_name.values(), key=lambda stream: stream.pulse.armed or 0):
+            if stream.asked and stream.pulse.armed is not None:
+                self._remedy(stream, stream.pulse.armed, now)
         silence_ns = now.mono_ns - self._last_data_ns
         if flowing and quiet == flowing and silence_ns > ALL_SILENT_NS and self._confirmed_ns < self._last_data_ns:
             self._confirmed_ns = now.mono_ns
@@ -70,20 +80,54 @@ class Watch:
         if answer.status != STATUS_NOT_ON_TAPE and stream.book is not None:
             stream.book.suspect("silent, and the check by REST failed", now, "stale")
 
-    def _remedy(self, stream: Stream, now: Now) -> None:
-        pulse = stream.pulse
-        expectation = EXPECTATIONS[stream.channel] if stream.acked or pulse.count else ACK
-        silence = pulse.silent(now.mono_ns, expectation)
+    def _remedy(self, stream: Stream, armed: int, now: Now) -> None:
+        pulse, waited_s = stream.pulse, (now.mono_ns - armed) / SECOND_NS
+        if stream.refused and pulse.last <= armed:
+            self._ask_again(stream, waited_s, REFUSED.wait(stream.tries), now)
+        elif stream.book is not None and stream.book.phase in ("waiting", "backoff"):
+            return  # the book asks by itself
+        elif not stream.acked and not pulse.count:
+            self._ask_again(stream, waited_s, ACK.wait(stream.tries), now)
+        else:
+            self._silence(stream, now)
+
+    def _ask_again(self, stream: Stream, waited_s: float, patience_s: float, now: Now) -> None:
+        if waited_s >= patience_s and self._has_room(now):
+            stream.tries += 1
+            stream.refused = False
+            stream.pulse.armed = now.mono_ns
+            self._core.resubscribe(stream, now)
+
+    def _silence(self, stream: Stream, now: Now) -> None:
+        """Act when a stream is silent for longer than its patience.
+
+        One that has flowed, on this connection or before, is stale; one that never did stays `acknowledged`.
+        """
+        pulse, expectation = stream.pulse, EXPECTATIONS.get(stream.channel)
+        silence = None if expectation is None else pulse.silent(now.mono_ns, expectation)
         if silence is None:
+            return
+        live = stream.book is not None and stream.book.phase == "live"
+        room = live or self._has_room(now)
+        state: State = "acknowledged" if stream.last_us is None else "stale"
+        if stream.book is None and (room or stream.verdict.state != state):
+            stream.judge(state, now, reason=f"no message for {silence:.0f} s{stream.since_when()}")
+        if not room:
             return
         pulse.remedies += 1
         pulse.armed = now.mono_ns
-        if stream.book is not None and stream.book.phase == "live":
+        if live:
             self._core.want_check(stream, now)
-            return
-        if stream.acked and stream.book is None:
-            stream.judge("stale" if pulse.count else "acknowledged", now, reason=f"no message for {silence:.0f} s")
-        self._core.resubscribe(stream, now)
+        else:
+            self._core.resubscribe(stream, now)
+
+    def _has_room(self, now: Now) -> bool:
+        """Take the time that asking again takes at the venue's pace, unless a second of it is waiting already."""
+        if self._paced_ns > now.mono_ns + SECOND_NS:
+            return False
+        cost_ns = round(RESUBSCRIBE_FRAMES / self._core.facts.control_per_s * SECOND_NS)
+        self._paced_ns = max(self._paced_ns, now.mono_ns) + cost_ns
+        return True
 
     def _settle(self, stream: Stream, now: Now) -> None:
         """Decide a check whose grace is over: data since then clears it, continued silence is a stall."""

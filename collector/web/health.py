@@ -11,24 +11,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
 
-from msgspec import Struct
-
-from collector.books.verdict import State, VerifiedBy
+from collector.books.verdict import State
 from collector.clock import Now
+from collector.quality.liveness import EXPECTATIONS
 from collector.records import Market
-from collector.venues.protocol import Channel, StreamStatus
-
-Status = Literal["ok", "degraded", "failing"]
-VenueState = Literal["disconnected"] | State
+from collector.venues.protocol import StreamStatus
+from collector.web.report import (
+    Check,
+    ConnectionReport,
+    JournalReport,
+    Report,
+    Status,
+    StreamReport,
+    VenueReport,
+    VenueState,
+)
 
 LOOP_DELAY_LIMIT_S = 1.0
 """A loop that comes a second late answers late and stamps late."""
 NOT_LISTED = "not listed"
 """How a stream's reason begins when the venue has no such instrument."""
 
-_BROKEN: frozenset[State] = frozenset({"stale", "gap", "diverged", "blocked"})
+_FINE: frozenset[State] = frozenset({"in_sync", "acknowledged", "unverifiable"})
+"""Of all channels but books. Not `syncing`: it is not subscribed, or it used to flow and owes its first message since
+the connection was lost; this is a statement about now, and an alert's patience is the alert's business."""
 _WORST_FIRST: tuple[State, ...] = (
     "diverged",
     "gap",
@@ -98,83 +105,6 @@ class Facts:
     journal: JournalFacts | None
     venues: Sequence[VenueFacts]
     sides: Sequence[SideFacts] = ()
-
-
-class Check(Struct, kw_only=True):
-    """One thing that was looked at. `age_s`: of what it was judged by. `latency_s`: what it last took."""
-
-    name: str
-    state: Status
-    since: str | None
-    age_s: float | None
-    latency_s: float | None
-    detail: str
-
-
-class StreamReport(Struct, kw_only=True):
-    """One stream's verdict. `depth`: book levels a side that it covers."""
-
-    instrument: str
-    symbol: str
-    channel: Channel
-    state: State
-    by: VerifiedBy | None
-    reason: str
-    since: str | None
-    last_message: str | None
-    last_message_age_s: float | None
-    depth: int | None
-
-
-class ConnectionReport(Struct, kw_only=True):
-    """One connection to a venue."""
-
-    name: str
-    state: Literal["open", "closed"]
-    since: str | None
-    handshake_s: float | None
-    detail: str
-
-
-class VenueReport(Struct, kw_only=True):
-    """A venue is `in_sync` when each book is and no other stream is known to be broken; else it is its worst stream."""
-
-    venue: str
-    market: Market
-    state: VenueState
-    delivers: bool
-    connections: list[ConnectionReport]
-    streams: list[StreamReport]
-
-
-class JournalReport(Struct, kw_only=True):
-    """Counters in records; `lag` is what a power loss would take now."""
-
-    state: Literal["accepting", "failing"]
-    reason: str
-    since: str | None
-    epoch: int
-    accepted: int
-    durable: int
-    lag: int
-    dropped: int
-    last_write: str | None
-    last_write_age_s: float | None
-
-
-class Report(Struct, kw_only=True):
-    """/health. `not_ok`: one sentence for each thing that keeps `status` from ok."""
-
-    status: Status
-    not_ok: list[str]
-    time: str | None
-    instance: str
-    version: str
-    started: str | None
-    uptime_s: float
-    checks: list[Check]
-    venues: list[VenueReport]
-    journal: JournalReport | None
 
 
 @dataclass(slots=True)
@@ -304,9 +234,14 @@ def _because(reason: str) -> str:
 
 
 def _is_fine(stream: StreamStatus) -> bool:
-    """A book must be proven; of trades and quotes it is enough that nothing is known to be missing."""
+    """A book must be proven; of the rest it is enough that they are subscribed and nothing is known to be missing.
+
+    What is told only when it happens (listings, status, liquidations) may not have been told yet.
+    """
     state = stream.verdict.state
-    return state == "in_sync" if stream.channel == "book" else state not in _BROKEN
+    if state == "syncing" and stream.channel not in EXPECTATIONS:
+        return True
+    return state == "in_sync" if stream.channel == "book" else state in _FINE
 
 
 def _is_excused(stream: StreamStatus, venue: VenueFacts) -> bool:

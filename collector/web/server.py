@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from collector.web.health import Report
+from collector.web.report import Report
 from telemetry.exposition import CONTENT_TYPES, Exposition, negotiate
 
 MAX_CONNECTIONS = 64

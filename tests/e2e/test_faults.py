@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.rig import Rig, poll_until
+from tests.e2e.rig import VENUES, Rig, poll_until
 
 pytestmark = pytest.mark.full
 BOOKS = 4
@@ -142,6 +142,44 @@ def test_a_venue_that_refuses_connections_is_tried_until_it_lets_us_in(fresh: Ri
         "the refusal is counted",
     )
     _whole_again(fresh)
+
+
+NOT_BACK: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
+    "acknowledged and silent": (("ack_without_data", {"channel": "trades"}),),
+    "refused": (("reject_subscribe", {}),),
+    "both": (("reject_subscribe", {}), ("ack_without_data", {})),
+}
+
+
+@pytest.mark.parametrize("name", NOT_BACK)
+def test_a_venue_is_in_sync_after_a_reconnect_only_when_its_trades_flow_again(fresh: Rig, name: str) -> None:
+    time.sleep(3.0)  # the pace of every stream is known
+    before = {venue: _opened(fresh, venue) for venue in VENUES}
+    for venue in VENUES:
+        for kind, where in NOT_BACK[name]:
+            fresh.fault(kind, venue, count=2, **where)
+        fresh.fault("close", venue)
+    waited: set[str] = set()
+
+    def back() -> bool:
+        for told in fresh.health()["venues"]:
+            since = told["connections"][0]["since"]
+            last = [stream["last_message"] for stream in told["streams"] if stream["channel"] == "trades"]
+            if told["state"] != "in_sync":
+                waited.add(told["venue"])
+            elif since > before[told["venue"]]:
+                assert min(last) > since, f"{told['venue']} is in sync without its trades since {since}: {last}"
+        return waited == set(VENUES) and fresh.in_sync()
+
+    poll_until(back, "both venues are in sync again", 150)
+    struck = {(one["venue"], one["kind"]) for one in fresh.control("faults")["applied"]}
+    assert struck >= {(venue, kind) for venue in VENUES for kind, _ in NOT_BACK[name]}
+    _whole_again(fresh)
+
+
+def _opened(rig: Rig, venue: str) -> str:
+    """When the venue's connection was opened."""
+    return next(str(told["connections"][0]["since"]) for told in rig.health()["venues"] if told["venue"] == venue)
 
 
 @pytest.mark.parametrize(("status", "after"), [(429, 2), (418, 2), (451, None), (503, None)])

@@ -15,11 +15,11 @@ from collector.web.health import (
     Facts,
     JournalFacts,
     Judge,
-    Report,
     SideFacts,
     VenueFacts,
     not_ready,
 )
+from collector.web.report import Report
 
 START = Now(0, 1_700_000_000_000_000)
 NOW = Now(90_000_000_000, 1_700_000_090_000_000)
@@ -103,17 +103,29 @@ def test_a_book_that_is_not_in_sync_degrades_and_is_named(state: State) -> None:
 
 
 @pytest.mark.parametrize("channel", ["trades", "quotes"])
-@pytest.mark.parametrize("state", ["acknowledged", "unverifiable", "syncing"])
+@pytest.mark.parametrize("state", ["acknowledged", "unverifiable"])
 def test_trades_and_quotes_without_proof_do_not_degrade(channel: Channel, state: State) -> None:
     report = judge(venue(stream(), stream(channel, state, by=None)))
     assert (report.status, report.venues[0].state) == ("ok", "in_sync")
 
 
+@pytest.mark.parametrize("channel", ["instruments", "status", "liquidations"])
+def test_what_is_told_only_when_it_happens_need_not_have_been_told_yet(channel: Channel) -> None:
+    assert judge(venue(stream(), stream(channel, "syncing", last=None))).not_ok == []
+    assert judge(venue(stream(), stream(channel, "blocked", last=None))).status == "degraded"
+
+
 @pytest.mark.parametrize("channel", ["trades", "quotes"])
-@pytest.mark.parametrize("state", ["stale", "gap", "diverged", "blocked"])
-def test_trades_and_quotes_that_are_known_to_be_broken_degrade(channel: Channel, state: State) -> None:
+@pytest.mark.parametrize("state", ["syncing", "stale", "gap", "diverged", "blocked"])
+def test_trades_and_quotes_that_are_broken_or_not_back_degrade(channel: Channel, state: State) -> None:
     report = judge(venue(stream(), stream(channel, state)))
     assert (report.status, report.venues[0].state) == ("degraded", state)
+
+
+def test_a_stream_that_has_not_come_back_is_named_with_its_reason() -> None:
+    reason = "acknowledged, and no message yet since the connection was lost"
+    named = judge(venue(stream(), stream("trades", "syncing", reason=reason))).not_ok
+    assert named == [f"venue.binance.spot: BTC-USDT trades is syncing ({reason})"]
 
 
 def test_a_venue_has_the_state_of_its_worst_stream() -> None:

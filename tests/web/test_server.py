@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_prometheus
 
 from collector.web import server as server_module
-from collector.web.health import Report, Status
+from collector.web.report import Report, Status
 from collector.web.server import AddressError, AddressInUseError, WebServer, bind
 from telemetry.cells import Metrics
 from telemetry.exposition import Exposition
