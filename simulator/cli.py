@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simulator.instruments import parse_symbols
+from simulator.perpetual import FUNDING_SECONDS
 from simulator.server import DEFAULT_SYMBOLS, LEDGER_LIMIT, Simulator
 
 
@@ -49,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=1, help="decides all content (default %(default)s)")
     add("--rate", type=float, default=100.0, help="steps a second over all markets; 0: only by control")
     add("--symbols", type=_symbols, default=DEFAULT_SYMBOLS, help=f"default {','.join(DEFAULT_SYMBOLS)}")
+    add("--venues", type=lambda text: tuple(text.split(",")), help="only these, such as binance,kraken (default: all)")
+    add(
+        "--funding-seconds", type=int, default=FUNDING_SECONDS, help="how often perpetuals settle (default %(default)s)"
+    )
     add("--ledger-limit", type=int, default=LEDGER_LIMIT, help="entries kept of each kind (default %(default)s)")
     add("--tape", type=Path, help="play this tape instead of a market")
     add("--speed", type=float, default=1.0, help="how many times as fast the tape plays; 0: as fast as it goes")
@@ -75,6 +80,8 @@ def _quiet() -> None:
 
 
 def _run(flags: argparse.Namespace) -> int:
+    if flags.funding_seconds < 1:
+        raise ValueError("funding-seconds must be above 0")
     if flags.rate < 0 or flags.speed < 0:
         raise ValueError("rate and speed must not be negative")
     _quiet()
@@ -90,6 +97,8 @@ async def _serve(flags: argparse.Namespace) -> int:
     simulator = Simulator(
         seed=flags.seed,
         symbols=flags.symbols,
+        venues=flags.venues,
+        funding_seconds=flags.funding_seconds,
         rate=flags.rate,
         host=flags.host,
         port=flags.port,

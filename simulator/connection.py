@@ -56,7 +56,7 @@ class Connection:
 
     def send(self, frame: Frame) -> None:
         """Queue a market message."""
-        payload = frame.combined() if self.combined else frame.payload
+        payload = frame.combined() if self.combined else frame.numbered(self.number)
         due = self._clock.mono() + frame.delay if frame.delay else 0.0
         self._put(payload, _OPCODES[frame.opcode], frame.channel, due)
 

@@ -17,6 +17,7 @@ from simulator.book import Level
 from simulator.errors import BadRequestError
 from simulator.ledger import Ledger, group_fills
 from simulator.limits import nearest
+from simulator.records import records
 from simulator.text import decimal_text
 from simulator.venue import Venue
 
@@ -62,7 +63,11 @@ class Control:
             web.post("/control/faults", self.add_fault),
             web.delete("/control/faults", self.clear_faults),
             web.delete("/control/faults/{id}", self.clear_faults),
+            web.get("/control/ledger/records", self.records),
+            web.post("/control/listing", self.listing),
+            web.post("/control/status", self.status),
             web.post("/control/shutdown-notice", self.shutdown_notice),
+            web.post("/control/sequence-reset", self.sequence_reset),
         ]
 
     @_endpoint
@@ -94,11 +99,7 @@ class Control:
     async def book(self, request: web.Request) -> dict[str, Any]:
         """The true book, or `depth` levels of it: now, or `at` an update id (Binance) or microsecond (Kraken)."""
         venue, symbol = self._market(request)
-        ledger, at = venue.ledgers[symbol], _number(request, "at")
-        if at is None:
-            book, last_id, ts_us = ledger.book_now()
-        else:
-            book, last_id, ts_us = (ledger.book_at_id if venue.books_by_id else ledger.book_at_time)(at)
+        book, last_id, ts_us = venue.book_at(symbol, _number(request, "at"))
         wire, depth = venue.texts(symbol), _number(request, "depth")
 
         def rows(levels: list[Level]) -> list[list[str]]:
@@ -110,6 +111,29 @@ class Control:
             "last_id": last_id,
             "ts_us": ts_us,
         }
+
+    @_endpoint
+    async def records(self, request: web.Request) -> dict[str, Any]:
+        """The true records of a `kind` other than trades and books: funding, open interest, liquidations, candles."""
+        venue, symbol = self._market(request)
+        return {"records": records(venue, symbol, request.query.get("kind", ""), _number(request, "interval"))}
+
+    @_endpoint
+    async def listing(self, request: web.Request) -> dict[str, Any]:
+        """Halt, delist, resume or list a market."""
+        body = await _body(request)
+        venue = self._venue(body.get("venue"))
+        venue.set_listing(body.get("symbol"), body.get("status"))
+        self._simulator.driver.refresh()
+        return {"listings": venue.listings}
+
+    @_endpoint
+    async def status(self, request: web.Request) -> dict[str, Any]:
+        """Change the state of a whole venue."""
+        body = await _body(request)
+        venue = self._venue(body.get("venue"))
+        venue.set_system(body.get("status"), body.get("message", ""))
+        return {"status": venue.system[0], "message": venue.system[1]}
 
     @_endpoint
     async def sent(self, _: web.Request) -> dict[str, Any]:
@@ -130,6 +154,8 @@ class Control:
                 name: {symbol: market.number for symbol, market in venue.markets.items()}
                 for name, venue in simulator.venues.items()
             },
+            "listings": {name: venue.listings for name, venue in simulator.venues.items()},
+            "system": {name: venue.system[0] for name, venue in simulator.venues.items()},
             "connections": {name: len(venue.connections) for name, venue in simulator.venues.items()},
             "subscriptions": {name: sorted(venue.keys()) for name, venue in simulator.venues.items()},
         }
@@ -189,6 +215,14 @@ class Control:
     async def shutdown_notice(self, request: web.Request) -> dict[str, Any]:
         """Announce the end of all connections, where the venue has such a message."""
         return {"connections": self._venue((await _body(request)).get("venue")).announce_shutdown()}
+
+    @_endpoint
+    async def sequence_reset(self, request: web.Request) -> dict[str, Any]:
+        """Let the ids of a market's book begin again, where the venue does that."""
+        body = await _body(request)
+        venue, symbol = self._venue(body.get("venue")), str(body.get("symbol"))
+        venue.reset_sequence(symbol)
+        return {"last_id": venue.book_at(symbol, None)[1]}
 
     def _venue(self, name: object) -> Venue:
         venues = self._simulator.venues

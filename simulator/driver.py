@@ -7,8 +7,9 @@ never decide what a step holds. When the machine cannot keep up, steps are left 
 import asyncio
 from itertools import cycle
 
+from simulator.markets import World
 from simulator.tape import TapeVenue
-from simulator.venue import Venue, World
+from simulator.venue import Venue
 
 TICK = 0.01
 _BURST = 100  # steps between two looks at the sockets
@@ -23,13 +24,22 @@ class Driver:
     def __init__(self, world: World, venues: dict[str, Venue], rate: float, speed: float) -> None:
         self._world = world
         self._venues = venues
-        self._markets = [(venue, symbol) for venue in venues.values() if venue.tape is None for symbol in venue.markets]
-        self._turn = cycle(self._markets)
+        self._markets: list[tuple[Venue, str]] = []
+        self._turn = 0
+        self.refresh()
         self.rate = rate
         self._speed = speed
         self._owed = 0.0
         self.steps = 0
         self.skipped = 0
+
+    def refresh(self) -> None:
+        """Take in markets that were listed since."""
+        self._markets = [(one, symbol) for one in self._venues.values() if one.tape is None for symbol in one.markets]
+
+    def _next(self) -> tuple[Venue, str]:
+        self._turn += 1
+        return self._markets[(self._turn - 1) % len(self._markets)]
 
     async def run(self) -> None:
         """Drive until cancelled."""
@@ -56,7 +66,7 @@ class Driver:
         for number in range(1, count + 1):
             if not self._world.running:  # stopped while the sockets had their turn
                 return
-            venue, symbol = next(self._turn)
+            venue, symbol = self._next()
             venue.advance(symbol)
             self.steps += 1
             if number % _BURST == 0:
@@ -76,9 +86,9 @@ class Driver:
         chosen = [(v, s) for v, s in self._markets if venue in (None, v.name) and symbol in (None, s)]
         if not chosen:
             raise ValueError(f"no market of venue {venue!r} and symbol {symbol!r}")
-        turn = cycle(chosen) if (venue, symbol) != (None, None) else self._turn
+        in_turn = cycle(chosen)
         for number in range(1, count + 1):
-            one, market = next(turn)
+            one, market = self._next() if (venue, symbol) == (None, None) else next(in_turn)
             one.advance(market)
             one.flush(None)
             self.steps += 1

@@ -13,6 +13,18 @@ from simulator.errors import BadRequestError
 from simulator.faultkinds import CONNECT, FRAME, KINDS, REST, SUBSCRIBE, Request
 from simulator.frames import BINARY, Frame
 
+_ENDPOINTS = {
+    "book": ("depth", "books", "product_book"),
+    "tickers": ("ticker", "tickers", "24hr"),
+    "candles": ("klines", "ohlc", "candles", "history-candles"),
+    "instruments": ("exchangeinfo", "assetpairs", "instruments", "products", "product"),
+    "status": ("status", "systemstatus"),
+    "funding": ("premiumindex", "fundingrate", "funding-rate", "mark-price"),
+    "open_interest": ("openinterest", "open-interest"),
+}
+_CHANNELS = {endpoint: channel for channel, endpoints in _ENDPOINTS.items() for endpoint in endpoints}
+"""REST endpoints, by the end of their path in small letters, and the channel that each belongs to."""
+
 Corrupt = Callable[[Frame, str], bytes]
 
 
@@ -201,7 +213,7 @@ class Faults:
             ]
         if kind == "slow":
             return [replace(one, delay=one.delay + params["ms"] / 1000) for one in out]
-        extra = replace(frame, _combined=None)
+        extra = replace(frame, numbers=None if frame.numbers is None else {}, _combined=None)
         if kind == "malformed":
             extra.payload = params["text"].encode()
         elif kind == "unknown_type":
@@ -266,6 +278,4 @@ class Faults:
 def fault_channel(endpoint: str) -> str | None:
     """Which of our channels a REST endpoint belongs to, so that a fault may name the channel instead."""
     name = endpoint.lower()
-    if name == "depth":
-        return "book"
-    return "trades" if name.endswith("trades") else None
+    return "trades" if name.endswith("trades") else _CHANNELS.get(name)

@@ -9,15 +9,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 TEXT, BINARY = 1, 2  # WebSocket opcodes
-TRADES, QUOTES, BOOK = "trades", "quotes", "book"
-CHANNELS = (TRADES, QUOTES, BOOK)
+MARK = b"@number@"  # stands in a payload where the number of the message on its connection goes
+TRADES, QUOTES, BOOK, TICKERS, CANDLES = "trades", "quotes", "book", "tickers", "candles"
+INSTRUMENTS, STATUS = "instruments", "status"
+FUNDING, OPEN_INTEREST, LIQUIDATIONS = "funding", "open_interest", "liquidations"
+CHANNELS = (
+    TRADES,
+    QUOTES,
+    BOOK,
+    TICKERS,
+    CANDLES,
+    INSTRUMENTS,
+    STATUS,
+    FUNDING,
+    OPEN_INTEREST,
+    LIQUIDATIONS,
+)
 
 
 @dataclass(slots=True)
 class Frame:
     """One outgoing message.
 
-    `channel` is ours (trades, quotes, book), `key` the venue's subscription. `first` to `last` are the ids that the
+    `channel` is ours (one of CHANNELS), `key` the venue's subscription. `first` to `last` are the ids that the
     message carries, counted in `ids` (trade, update or time).
     """
 
@@ -33,6 +47,7 @@ class Frame:
     snapshot: bool = False
     opcode: int = TEXT
     delay: float = 0.0
+    numbers: dict[int, int] | None = None  # by connection, where a venue numbers each one's messages
     _combined: bytes | None = None
 
     def combined(self) -> bytes:
@@ -40,6 +55,11 @@ class Frame:
         if self._combined is None:
             self._combined = b'{"stream":"' + self.key.encode() + b'","data":' + self.payload + b"}"
         return self._combined
+
+    def numbered(self, connection: int) -> bytes:
+        """The payload with its number on that connection, where it has one."""
+        number = None if self.numbers is None else self.numbers.get(connection)
+        return self.payload if number is None else self.payload.replace(MARK, b"%d" % number, 1)
 
 
 @dataclass(slots=True)

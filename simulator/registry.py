@@ -7,6 +7,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from simulator.binance.venue import Binance
+from simulator.binance_usdm.venue import BinanceUsdm
+from simulator.coinbase.venue import Coinbase
 from simulator.kraken.venue import Kraken
+from simulator.okx.venue import Okx
 
-VENUES: Final[Mapping[str, type[Binance | Kraken]]] = {"binance": Binance, "kraken": Kraken}
+VENUES: Final[Mapping[str, type[Binance | BinanceUsdm | Coinbase | Kraken | Okx]]] = {
+    "binance": Binance,
+    "binance_usdm": BinanceUsdm,
+    "coinbase": Coinbase,
+    "kraken": Kraken,
+    "okx": Okx,
+}

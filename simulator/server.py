@@ -21,11 +21,13 @@ from simulator.faultkinds import parse
 from simulator.faults import Faults
 from simulator.ledger import Ledger
 from simulator.limits import nearest
+from simulator.markets import World
+from simulator.perpetual import FUNDING_SECONDS
 from simulator.registry import VENUES
 from simulator.tape import read_tape
-from simulator.venue import Venue, World
+from simulator.venue import Venue
 
-DEFAULT_SYMBOLS = ("BTC-USDT", "ETH-USDT", "BTC-USD", "ETH-USD")
+DEFAULT_SYMBOLS = ("BTC-USDT", "ETH-USDT", "BTC-USD", "ETH-USD", "BTC-USDT-PERP", "ETH-USDT-PERP")
 LEDGER_LIMIT = 2_000_000
 _KEEP_SECONDS = 0.1
 
@@ -35,10 +37,11 @@ class Simulator:
 
     `rate` is steps a second over all markets; with 0 nothing moves but by `step`, and time is the steps'. `limits`
     changes venues' limits by name (`binance.weight`). `tls_dir` (or `tls=True`, with a directory of its own that goes
-    with it) opens the TLS port.
+    with it) opens the TLS port. `venues`: only these exist (default: all). `funding_seconds`: how often perpetuals
+    settle.
 
     Raises:
-        ValueError: a symbol, limit or tape is not what it must be.
+        ValueError: a venue, symbol, limit or tape is not what it must be.
         OSError: a port is in use, or a file cannot be read or written.
     """
 
@@ -47,6 +50,7 @@ class Simulator:
         *,
         seed: int = 1,
         symbols: Iterable[str] = DEFAULT_SYMBOLS,
+        venues: Iterable[str] | None = None,
         rate: float = 0.0,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -57,6 +61,7 @@ class Simulator:
         speed: float = 1.0,
         limits: Mapping[str, float] | None = None,
         ledger_limit: int = LEDGER_LIMIT,
+        funding_seconds: int = FUNDING_SECONDS,
         clock: Clock | None = None,
     ) -> None:
         clock = clock or Clock()
@@ -66,8 +71,9 @@ class Simulator:
         self.ca_file: Path | None = None
         self._tls = tls or tls_dir is not None
         self._tls_dir = tls_dir
-        self.world = World(seed, clock, rate > 0, Faults(clock), ledger_limit)
-        self.venues = _venues(self.world, tuple(symbols), limits or {}, tape)
+        self.world = World(seed, clock, rate > 0, Faults(clock), ledger_limit, funding_seconds)
+        chosen = chosen_venues(tuple(VENUES) if venues is None else tuple(venues))
+        self.venues = _venues(self.world, chosen, tuple(symbols), limits or {}, tape)
         self.driver = Driver(self.world, self.venues, rate, speed)
         self._tasks: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
@@ -232,7 +238,23 @@ class Simulator:
                     venue.keep(connection, now)
 
 
-def _venues(world: World, symbols: tuple[str, ...], limits: Mapping[str, float], tape: Path | None) -> dict[str, Venue]:
+def chosen_venues(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, once each is known.
+
+    Raises:
+        ValueError: one is unknown, or there is none.
+    """
+    for name in names:
+        if name not in VENUES:
+            raise ValueError(f"unknown venue {name!r}{nearest(name, list(VENUES))}")
+    if not names:
+        raise ValueError(f"no venue given, expected some of: {', '.join(VENUES)}")
+    return names
+
+
+def _venues(
+    world: World, names: tuple[str, ...], symbols: tuple[str, ...], limits: Mapping[str, float], tape: Path | None
+) -> dict[str, Venue]:
     by_venue: dict[str, dict[str, float]] = {name: {} for name in VENUES}
     for name, value in limits.items():
         venue, _, limit = name.partition(".")
@@ -240,9 +262,9 @@ def _venues(world: World, symbols: tuple[str, ...], limits: Mapping[str, float],
             raise ValueError(f"limit {name!r} is not of the form venue.limit{nearest(venue, list(VENUES))}")
         by_venue[venue][limit] = value
     if tape is None:
-        return {name: make(world, symbols, by_venue[name]) for name, make in VENUES.items()}
+        return {name: VENUES[name](world, symbols, by_venue[name]) for name in VENUES if name in names}
     lines = read_tape(tape)
-    chosen = {name: make for name, make in VENUES.items() if name in lines}
+    chosen = {name: make for name, make in VENUES.items() if name in lines and name in names}
     if not chosen:
         raise ValueError(f"{tape}: no line of {', '.join(VENUES)} on this tape")
     return {

@@ -12,6 +12,16 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 _NEEDED = ("exchange", "transport", "raw")
+_VENUES = {
+    ("binance", "spot"): "binance",
+    ("binance", "usdm-futures"): "binance_usdm",
+    ("kraken", "spot"): "kraken",
+    ("okx", "spot"): "okx",
+    ("okx", "swap"): "okx",
+    ("coinbase", "spot"): "coinbase",
+}
+"""The venue that a line is for, by its exchange and market."""
+_SYMBOL_KEYS = ("symbol", "pair", "instId", "instType", "product_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,7 @@ class TapeVenue:
 
 
 def read_tape(path: Path) -> dict[str, TapeVenue]:
-    """The spot lines of a tape, by exchange: by receive time where a run has one, else as numbered.
+    """The lines of a tape, by venue: by receive time where a run has one, else as numbered.
 
     Raises:
         ValueError: a line is no JSON object or lacks a key; the message names the line.
@@ -86,14 +96,15 @@ def read_tape(path: Path) -> dict[str, TapeVenue]:
         missing = [key for key in _NEEDED if not isinstance(record, dict) or key not in record]
         if missing:
             raise ValueError(f"{path}:{number}: not a line of a tape: {', '.join(missing)} missing")
-        if record.get("market", "spot") != "spot":
+        name = _VENUES.get((record["exchange"], record.get("market", "spot")))
+        if name is None:
             continue
         line, at = _line(record), record.get("recv_ts")
         run = runs.setdefault(str(record.get("run", "")), len(runs))
         order = (at,) if at is not None else (float("-inf"), run, record.get("n", number))
-        found.setdefault(record["exchange"], []).append((order, line))
+        found.setdefault(name, []).append((order, line))
     if not found:
-        raise ValueError(f"{path}: no spot line on this tape")
+        raise ValueError(f"{path}: no line of a venue on this tape")
     return {
         name: TapeVenue([line for _, line in sorted(lines, key=lambda one: one[0])]) for name, lines in found.items()
     }
@@ -106,5 +117,5 @@ def _line(record: dict[str, Any]) -> Line:
         address = urlsplit(str(request).split(" ")[1] if " " in str(request) else str(request))
         query = parse_qs(address.query)
         endpoint = address.path.rstrip("/").rpartition("/")[2]
-        symbol = next((query[key][0] for key in ("symbol", "pair") if key in query), None)
+        symbol = next((query[key][0] for key in _SYMBOL_KEYS if key in query), None)
     return Line(record["transport"], record["raw"], record.get("recv_ts"), endpoint, symbol)

@@ -32,3 +32,8 @@ def iso_micros(ts_us: int) -> str:
             _seconds.clear()
         prefix = _seconds[second] = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{prefix}.{micros:06d}Z"
+
+
+def iso_nanos(ts_us: int) -> str:
+    """The same with nine decimals."""
+    return f"{iso_micros(ts_us)[:-1]}000Z"

@@ -1,4 +1,4 @@
-"""What all venues share: markets moved on, truth written down, messages handed through the faults to their subscribers.
+"""What all venues share on the wire: messages handed through the faults to their subscribers, connections, REST.
 
 It owns the way of a step from market to socket and of a connection from upgrade to end. It must never know one venue's
 wire: a venue is a subclass that renders steps, answers messages and lists its REST routes.
@@ -6,39 +6,24 @@ wire: a venue is a subclass that renders steps, answers messages and lists its R
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol
 
 from aiohttp import WSMsgType, web
 
-from simulator.clock import Clock
+from simulator.book import Book
 from simulator.connection import CLOSE_SECONDS, Connection
 from simulator.errors import BadRequestError
-from simulator.faults import Faults
-from simulator.frames import Frame, Meter
-from simulator.instruments import Instrument
-from simulator.ledger import Ledger
+from simulator.frames import Frame
+from simulator.instruments import Instrument, check_symbol
 from simulator.limits import SlidingWindow
 from simulator.market import Market, Step
+from simulator.markets import Markets, World
 from simulator.tape import Line, TapeVenue
 
-START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z: where time begins when nothing but steps moves it
 LARGEST_MESSAGE = 64 * 1024
 
 Answer = Callable[[web.Request], web.Response]
-
-
-@dataclass(slots=True)
-class World:
-    """What the venues have in common. `running`: the wall clock dates the markets; else their steps do."""
-
-    seed: int
-    clock: Clock
-    running: bool
-    faults: Faults
-    ledger_limit: int
-    meter: Meter = field(default_factory=Meter)
 
 
 class Texts(Protocol):
@@ -51,25 +36,24 @@ class Texts(Protocol):
         """A size."""
 
 
-class Venue(ABC):
-    """One exchange. Markets and ledgers are by canonical symbol."""
+class Venue(Markets, ABC):
+    """One exchange on the wire."""
 
-    name: ClassVar[str]
     books_by_id: ClassVar[bool]  # whether its books are numbered; else time tells one from another
 
     def __init__(self, world: World, instruments: Iterable[Instrument], tape: TapeVenue | None) -> None:
-        self.world = world
-        self.tape = tape
-        start_us = world.clock.wall_us() if world.running else START_US
-        self.markets = {one.symbol: Market(one, world.seed, start_us) for one in instruments}
-        limit = world.ledger_limit // max(len(self.markets), 1)
-        self.ledgers = {symbol: Ledger(market, limit) for symbol, market in self.markets.items()}
+        super().__init__(world, instruments, tape)
         self.connections: dict[int, Connection] = {}
         self._subscribers: dict[str, dict[int, Connection]] = {}
         self._connects: dict[str | None, SlidingWindow] = {}
         self.subscribed = asyncio.Event()
 
     # What a venue is
+
+    @staticmethod
+    @abstractmethod
+    def instrument(symbol: str) -> Instrument | None:
+        """The canonical symbol on this venue; None when it has no such."""
 
     @staticmethod
     @abstractmethod
@@ -133,27 +117,73 @@ class Venue(ABC):
         """
         raise BadRequestError(f"{self.name} announces no shutdown")
 
-    # Time and markets
+    def book_at(self, symbol: str, at: int | None) -> tuple[Book, int, int]:
+        """The true book now, or at an id or time as the venue's messages carry it; its id and time (microseconds).
 
-    def now_us(self) -> int:
-        """The venue's own clock in microseconds, with its skew."""
-        if self.world.running or self.tape is not None or not self.markets:
-            now = self.world.clock.wall_us()
-        else:
-            now = max(market.ts_us for market in self.markets.values())
-        return now + self.skew_us()
+        Raises:
+            LookupError: it is older than the ledger.
+        """
+        ledger = self.ledgers[symbol]
+        if at is None:
+            return ledger.book_now()
+        return ledger.book_at_id(at) if self.books_by_id else ledger.book_at_time(at)
 
-    def skew_us(self) -> int:
-        """How far a fault has put the venue's clock off; truth in the ledger does not follow it."""
-        return self.world.faults.skew_us(self.name)
+    def reset_sequence(self, symbol: str) -> None:
+        """Let the ids of a market's book begin again, as after maintenance.
+
+        Raises:
+            BadRequestError: the venue's books have no such ids.
+        """
+        raise BadRequestError(f"{self.name} {symbol}: its sequence cannot begin again")
+
+    # Listings and the state of the venue
+
+    def set_listing(self, symbol: object, status: object) -> None:
+        """Halt, delist or resume a market, or list a new one; the venue tells its clients as the real one does.
+
+        Raises:
+            ValueError: the status is unknown, or the venue can have no such symbol.
+        """
+        if not isinstance(symbol, str):
+            raise BadRequestError(f"expected a symbol, not {symbol!r}")
+        if symbol not in self.markets:
+            check_symbol(symbol)
+            instrument = self.instrument(symbol)
+            if instrument is None:
+                raise BadRequestError(f"{self.name} cannot list {symbol!r}")
+            self.listed(self.open(instrument, self.now_us() - self.skew_us()))
+        self.change_listing(symbol, status)
+        self.announce_listing(symbol)
+
+    def set_system(self, status: object, message: object) -> None:
+        """Change the state of the whole venue; it tells its clients as the real one does.
+
+        Raises:
+            ValueError: the status is unknown or the message no text.
+        """
+        self.change_system(status, message)
+        self.announce_system()
+
+    @abstractmethod
+    def listed(self, market: Market) -> None:
+        """A market was opened during the run; the venue prepares what it keeps of each."""
+
+    @abstractmethod
+    def announce_listing(self, symbol: str) -> None:
+        """Tell clients that a market's listing changed, where the venue has such a message."""
+
+    @abstractmethod
+    def announce_system(self) -> None:
+        """Tell clients that the state of the venue changed, where the venue has such a message."""
+
+    # What follows from a step
 
     def advance(self, symbol: str) -> None:
-        """Take one step of one market and send what follows from it at once."""
-        market = self.markets[symbol]
-        step = market.step(self.world.clock.wall_us() if self.world.running else None)
-        self.ledgers[symbol].record(step)
-        for frame in self.render(market, step):
-            self.publish(frame)
+        """Take one step of one market, if it trades, and send what follows from it at once."""
+        step = self.take(symbol)
+        if step is not None:
+            for frame in self.render(self.markets[symbol], step):
+                self.publish(frame)
 
     def flush(self, now: float | None) -> None:
         """Send what waited for its time."""
@@ -191,14 +221,17 @@ class Venue(ABC):
         subscribers = self._subscribers.get(frame.key)
         if not subscribers:
             return
-        for out in self.world.faults.on_frame(frame):
-            for connection in subscribers.values():
-                connection.send(out)
+        self.deliver(frame, subscribers.values())
 
     def send_to(self, connection: Connection, frame: Frame) -> None:
         """Send to one client alone (a snapshot), through the same faults."""
+        self.deliver(frame, (connection,))
+
+    def deliver(self, frame: Frame, connections: Collection[Connection]) -> None:
+        """Hand a message through the faults to these clients."""
         for out in self.world.faults.on_frame(frame):
-            connection.send(out)
+            for connection in connections:
+                connection.send(out)
 
     # A connection's life
 

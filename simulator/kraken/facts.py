@@ -19,6 +19,8 @@ class Limits:
     rest_burst: float = 3.0
 
 
+INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)  # minutes
+BARS_IN_SNAPSHOT = 720  # as many as REST gives
 DEPTHS = (10, 25, 100, 500, 1000)
 TRADES_IN_SNAPSHOT = 50
 

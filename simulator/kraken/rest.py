@@ -13,11 +13,13 @@ from aiohttp import web
 
 from simulator.book import Level
 from simulator.instruments import SIZE_DECIMALS
-from simulator.kraken.facts import pair_names
-from simulator.kraken.listing import asset_pair, dumps
+from simulator.kraken.facts import INTERVALS, PairNames, pair_names
+from simulator.kraken.listing import STATUSES, asset_pair, dumps
 from simulator.ledger import Ledger
 from simulator.limits import TokenBucket
 from simulator.market import BUY, Trade
+from simulator.markets import DELISTED
+from simulator.statistics import SECOND_US, Candle, every
 from simulator.text import decimal_text
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _PRICE_DECIMALS = 5
 _DEPTH_SIZE_DECIMALS = 3
 _DEPTH_MOST = 500
 _TRADES_MOST = 1000
+_BARS_MOST = 720
 
 
 class _BadRequestError(Exception):
@@ -39,11 +42,14 @@ class Rest:
 
     def __init__(self, venue: "Kraken") -> None:
         self._venue = venue
-        self._names = {symbol: pair_names(symbol) for symbol in venue.markets}
+        self._names: dict[str, PairNames] = {}
         self.pairs: dict[str, str] = {}
-        for symbol, names in self._names.items():
-            self.pairs |= dict.fromkeys((names.key, names.altname, names.wsname, names.symbol), symbol)
         self._buckets: dict[tuple[str | None, str, str], TokenBucket] = {}
+
+    def listed(self, symbol: str) -> None:
+        """Know a pair by all its spellings."""
+        names = self._names[symbol] = pair_names(symbol)
+        self.pairs |= dict.fromkeys((names.key, names.altname, names.wsname, names.symbol), symbol)
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """Every endpoint."""
@@ -51,6 +57,8 @@ class Rest:
             "Time": self._time,
             "SystemStatus": self._status,
             "AssetPairs": self._asset_pairs,
+            "Ticker": self._ticker,
+            "OHLC": self._ohlc,
             "Depth": self._depth,
             "Trades": self._trades,
         }
@@ -98,7 +106,7 @@ class Rest:
         if not pair:
             raise _BadRequestError("EGeneral:Invalid arguments")
         symbol = self.pairs.get(pair)
-        if symbol is None:
+        if symbol is None or self._venue.listings[symbol] == DELISTED:
             raise _BadRequestError("EQuery:Unknown asset pair")
         return symbol, self._venue.ledgers[symbol], self._venue.markets[symbol].instrument.price_decimals
 
@@ -109,18 +117,74 @@ class Rest:
 
     def _status(self, _: web.Request) -> str:
         text = datetime.fromtimestamp(self._venue.now_us() // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return f'{{"status":"online","timestamp":"{text}"}}'
+        return f'{{"status":"{self._venue.system[0]}","timestamp":"{text}"}}'
 
     def _asset_pairs(self, request: web.Request) -> str:
-        symbols = list(self._names)
-        if "pair" in request.query:
-            symbols = []
-            for pair in request.query["pair"].split(","):
-                if pair not in self.pairs:
-                    raise _BadRequestError("EQuery:Unknown asset pair")
-                symbols.append(self.pairs[pair])
-        markets = self._venue.markets
-        return dumps({self._names[symbol].key: asset_pair(markets[symbol].instrument) for symbol in symbols})
+        markets, listings = self._venue.markets, self._venue.listings
+        return dumps(
+            {
+                self._names[symbol].key: asset_pair(markets[symbol].instrument, STATUSES[listings[symbol]])
+                for symbol in self._chosen(request)
+            }
+        )
+
+    def _chosen(self, request: web.Request) -> list[str]:
+        """The pairs that ?pair= names, or all; a delisted pair is none."""
+        listed = [symbol for symbol, listing in self._venue.listings.items() if listing != DELISTED]
+        if "pair" not in request.query:
+            return listed
+        chosen = [self.pairs.get(pair, "") for pair in request.query["pair"].split(",")]
+        if not set(chosen) <= set(listed):
+            raise _BadRequestError("EQuery:Unknown asset pair")
+        return chosen
+
+    def _ticker(self, request: web.Request) -> str:
+        """a, b: price, whole lots, lots; c: price, lots; v, p, t, l, h: today and 24 hours; o: today's first price."""
+        return "{" + ",".join(self._ticker_row(symbol) for symbol in self._chosen(request)) + "}"
+
+    def _ticker_row(self, symbol: str) -> str:
+        market, day = self._venue.markets[symbol], self._venue.days[symbol]
+        decimals = market.instrument.price_decimals
+        bid, ask = market.book.best()
+
+        def side(level: Level) -> str:
+            whole = max(level[1] // 10**SIZE_DECIMALS, 1)
+            return f'["{_price(level[0], decimals)}","{whole}","{_coarse(level[1])}"]'
+
+        def twice(text: str) -> str:
+            return f"[{text},{text}]"
+
+        def price(tick: int) -> str:
+            return f'"{_price(tick, decimals)}"'
+
+        size = f'"{decimal_text(day.volume, SIZE_DECIMALS)}"'
+        last = f'"{decimal_text(day.last_size, SIZE_DECIMALS)}"'
+        return (
+            f'"{self._names[symbol].key}":{{"a":{side(ask)},"b":{side(bid)},"c":[{price(day.last)},{last}],'
+            f'"v":{twice(size)},"p":{twice(price(day.vwap()))},"t":{twice(str(day.count))},'
+            f'"l":{twice(price(day.low))},"h":{twice(price(day.high))},"o":{price(day.opening)}}}'
+        )
+
+    def _ohlc(self, request: web.Request) -> str:
+        """Rows [time, open, high, low, close, vwap, volume, count]; the last is still open, `last` the one before it.
+
+        https://docs.kraken.com/api/docs/rest-api/get-ohlc-data
+        """
+        symbol, _, decimals = self._market(request)
+        minutes = _integer(request, "interval", 1)
+        if minutes not in INTERVALS:
+            raise _BadRequestError("EGeneral:Invalid arguments")
+        since = _nanoseconds(request.query.get("since", "0")) // 1000
+        bars = self._venue.candles(symbol, str(minutes), every(60 * minutes)).last(_BARS_MOST)
+
+        def row(bar: Candle) -> str:
+            prices = (bar.opening, bar.high, bar.low, bar.closing, bar.vwap())
+            texts = ",".join(f'"{decimal_text(tick, decimals)}"' for tick in prices)
+            return f'[{bar.begin_us // SECOND_US},{texts},"{decimal_text(bar.volume, SIZE_DECIMALS)}",{bar.count}]'
+
+        rows = ",".join(row(bar) for bar in bars if bar.begin_us >= since)
+        last = bars[-2].begin_us // SECOND_US if len(bars) > 1 else 0
+        return f'{{"{self._names[symbol].key}":[{rows}],"last":{last}}}'
 
     def _depth(self, request: web.Request) -> str:
         symbol, ledger, decimals = self._market(request)

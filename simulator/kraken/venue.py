@@ -11,40 +11,49 @@ from typing import Any
 from aiohttp import web
 
 from simulator.connection import Connection
-from simulator.frames import BOOK, QUOTES, TRADES, Frame
-from simulator.instruments import kraken_instrument
-from simulator.kraken.facts import DEPTHS, TRADES_IN_SNAPSHOT, Limits, pair_names
+from simulator.frames import BOOK, CANDLES, INSTRUMENTS, QUOTES, STATUS, TICKERS, TRADES, Frame
+from simulator.instruments import SPOT, Instrument, kraken_instrument, split_symbol
+from simulator.kraken.facts import BARS_IN_SNAPSHOT, DEPTHS, INTERVALS, TRADES_IN_SNAPSHOT, Limits, pair_names
 from simulator.kraken.listing import instruments_message
 from simulator.kraken.rest import Rest
-from simulator.kraken.wire import EDITS, UNKNOWN, Day, View, Wire, book_checksum, corrupt
+from simulator.kraken.wire import EDITS, UNKNOWN, View, Wire, book_checksum, corrupt
 from simulator.limits import SlidingWindow, override
 from simulator.market import Market, Step
+from simulator.markets import DELISTED, World
+from simulator.statistics import Candle, Candles, every
 from simulator.tape import Line, TapeVenue
 from simulator.text import iso_micros
-from simulator.venue import Venue, World
+from simulator.venue import Venue
 
-_CHANNELS = {"trade": TRADES, "ticker": QUOTES, "book": BOOK}
-_TRIGGERS = ("bbo", "trades")
+_CHANNELS = {"trade": TRADES, "book": BOOK, "ohlc": CANDLES, "instrument": INSTRUMENTS}
+_TRIGGERED = {"bbo": QUOTES, "trades": TICKERS}
 _FIRST_CONNECTION = 10_686_724_941_062_004_000  # connection ids do not fit a signed 64-bit integer
 
 
 class Kraken(Venue):
-    """Kraken spot. Keys are book|BTC/USD|10, trade|BTC/USD, ticker|BTC/USD|bbo, instrument."""
+    """Kraken spot. Keys are book|BTC/USD|10, trade|BTC/USD, ticker|BTC/USD|bbo, ohlc|BTC/USD|1, instrument."""
 
     name = "kraken"
     books_by_id = False
+    empty_candles = False
 
     def __init__(
         self, world: World, symbols: Iterable[str], limits: Mapping[str, float], tape: TapeVenue | None = None
     ) -> None:
-        super().__init__(world, [kraken_instrument(symbol) for symbol in symbols], tape)
+        super().__init__(world, [one for one in map(self.instrument, symbols) if one is not None], tape)
         self.limits = override(Limits(), limits, self.name)
-        self.wires = {symbol: Wire(market.instrument) for symbol, market in self.markets.items()}
-        self.by_symbol = {pair_names(symbol).symbol: symbol for symbol in self.markets}
-        self._days = {symbol: Day(market.instrument.start_tick) for symbol, market in self.markets.items()}
+        self.wires: dict[str, Wire] = {}
+        self.by_symbol: dict[str, str] = {}
         self._views: dict[str, View] = {}
         self._rest = Rest(self)
+        for market in self.markets.values():
+            self.listed(market)
         world.faults.register(self.name, corrupt, frozenset(EDITS), UNKNOWN)
+
+    @staticmethod
+    def instrument(symbol: str) -> Instrument | None:
+        """Every spot pair."""
+        return kraken_instrument(symbol) if split_symbol(symbol)[2] == SPOT else None
 
     @staticmethod
     def tape_symbols(tape: TapeVenue) -> list[str]:
@@ -55,6 +64,35 @@ class Kraken(Venue):
                 if symbol:
                     found[symbol.replace("/", "-")] = None
         return list(found)
+
+    def listed(self, market: Market) -> None:
+        """Prepare what is kept of each market."""
+        symbol = market.instrument.symbol
+        self.wires[symbol] = Wire(market.instrument)
+        self.by_symbol[pair_names(symbol).symbol] = symbol
+        self._rest.listed(symbol)
+
+    def announce_listing(self, symbol: str) -> None:
+        """`instrument` sends what changed."""
+        text = instruments_message("update", [self.markets[symbol].instrument], self.listings)
+        self.publish(self._notice(INSTRUMENTS, "instrument", text, symbol))
+
+    def announce_system(self) -> None:
+        """`status` goes to everybody, without a subscription."""
+        for connection in self.connections.values():
+            self.send_to(connection, self._status(connection))
+
+    def _status(self, connection: Connection) -> Frame:
+        number = _FIRST_CONNECTION + connection.number
+        text = (
+            f'{{"channel":"status","type":"update","data":[{{"version":"2.0.10","system":"{self.system[0]}",'
+            f'"api_version":"v2","connection_id":{number}}}]}}'
+        )
+        return self._notice(STATUS, "status", text)
+
+    def _notice(self, channel: str, key: str, text: str, symbol: str = "", *, snapshot: bool = False) -> Frame:
+        now = self.now_us()
+        return Frame(self.name, symbol, channel, key, text.encode(), now, "time", now, now, snapshot)
 
     def texts(self, symbol: str) -> Wire:
         """How it writes a market's numbers."""
@@ -69,14 +107,15 @@ class Kraken(Venue):
     def key_market(self, key: str) -> tuple[str | None, str | None]:
         """book|BTC/USD|10 is (BTC-USD, book)."""
         channel, _, rest = key.partition("|")
-        return self.by_symbol.get(rest.partition("|")[0]), _CHANNELS.get(channel)
+        symbol, _, more = rest.partition("|")
+        ours = _TRIGGERED.get(more) if channel == "ticker" else _CHANNELS.get(channel)
+        return self.by_symbol.get(symbol), ours
 
     def render(self, market: Market, step: Step) -> Iterator[Frame]:
         """One trade message, one book message a subscribed depth, one ticker message a trigger."""
         symbol = market.instrument.symbol
         wire, skew = self.wires[symbol], self.skew_us()
         if step.trades:
-            self._days[symbol].add(step.trades)
             key = f"trade|{wire.symbol}"
             if self.wanted(key):
                 yield self._trades_frame(symbol, key, "update", step.trades)
@@ -90,10 +129,32 @@ class Kraken(Venue):
                 crc = book_checksum(market.book) if crc is None else crc
                 payload = wire.book_update(bids, asks, crc, step.ts_us + skew)
                 yield Frame(self.name, symbol, BOOK, key, payload, step.ts_us, "time", step.ts_us, step.ts_us)
-        for trigger in _TRIGGERS:
+        for trigger in _TRIGGERED:
             key = f"ticker|{wire.symbol}|{trigger}"
             if (step.trades if trigger == "trades" else step.top_changed) and self.wanted(key):
                 yield self._ticker_frame(market, key, "update")
+        if step.trades:
+            yield from self._candles(symbol, wire, step)
+
+    def _candles(self, symbol: str, wire: Wire, step: Step) -> Iterator[Frame]:
+        """One message for each bar that the step's trades fell into: the last word on a bar is its closed state."""
+        for minutes in INTERVALS:
+            key = f"ohlc|{wire.symbol}|{minutes}"
+            if not self.wanted(key):
+                continue
+            current = self._bars_of(symbol, minutes).current
+            closed = self.closed_bars.get(str(minutes), [])
+            for bar in [*closed, *([] if current is None else [current])]:
+                if bar.last_id >= step.trades[0].id:
+                    yield self._candles_frame(symbol, key, "update", [bar], minutes)
+
+    def _bars_of(self, symbol: str, minutes: int) -> Candles:
+        return self.candles(symbol, str(minutes), every(60 * minutes))
+
+    def _candles_frame(self, symbol: str, key: str, kind: str, bars: list[Candle], minutes: int) -> Frame:
+        now = self.markets[symbol].ts_us
+        payload = self.wires[symbol].candles(kind, bars, minutes, now + self.skew_us())
+        return Frame(self.name, symbol, CANDLES, key, payload, now, "time", now, now, kind == "snapshot")
 
     def _trades_frame(self, symbol: str, key: str, kind: str, trades: list[Any]) -> Frame:
         payload = self.wires[symbol].trades(kind, trades, self.skew_us())
@@ -103,8 +164,9 @@ class Kraken(Venue):
 
     def _ticker_frame(self, market: Market, key: str, kind: str) -> Frame:
         symbol, ts_us = market.instrument.symbol, market.ts_us
-        payload = self.wires[symbol].ticker(kind, market.book.best(), self._days[symbol], ts_us + self.skew_us())
-        return Frame(self.name, symbol, QUOTES, key, payload, ts_us, "time", ts_us, ts_us, kind == "snapshot")
+        payload = self.wires[symbol].ticker(kind, market.book.best(), self.days[symbol], ts_us + self.skew_us())
+        channel = self.key_market(key)[1] or QUOTES
+        return Frame(self.name, symbol, channel, key, payload, ts_us, "time", ts_us, ts_us, kind == "snapshot")
 
     def _book_snapshot(self, market: Market, key: str, depth: int) -> Frame:
         symbol, ts_us = market.instrument.symbol, market.ts_us
@@ -145,12 +207,7 @@ class Kraken(Venue):
 
     def greet(self, connection: Connection) -> None:
         """The status of the system comes first."""
-        number = _FIRST_CONNECTION + connection.number
-        connection.say(
-            "status",
-            '{"channel":"status","type":"update","data":[{"version":"2.0.10","system":"online","api_version":"v2",'
-            f'"connection_id":{number}}}]}}',
-        )
+        connection.say(STATUS, self._status(connection).payload.decode())
 
     def receive(self, connection: Connection, message: str) -> None:
         """Answer subscribe, unsubscribe and ping."""
@@ -178,10 +235,7 @@ class Kraken(Venue):
                 answer["symbol"] = symbol
             self._reply(connection, answer, came, request_id)
             for frame in after:
-                if isinstance(frame, Frame):
-                    self.send_to(connection, frame)
-                else:
-                    connection.say("instrument", frame)
+                self.send_to(connection, frame)
 
     @staticmethod
     def _symbols(params: Mapping[str, Any]) -> list[str | None]:
@@ -192,7 +246,7 @@ class Kraken(Venue):
 
     def _one(
         self, connection: Connection, method: str, params: Mapping[str, Any], symbol: str | None
-    ) -> tuple[str | None, dict[str, Any], list[Frame | str]]:
+    ) -> tuple[str | None, dict[str, Any], list[Frame]]:
         """One subscription or its end: the error if any, the result, and what is sent after the answer."""
         channel = params.get("channel")
         result: dict[str, Any] = {"channel": channel}
@@ -220,20 +274,22 @@ class Kraken(Venue):
         """The error if any, and the key; what was chosen is put into `result`."""
         if channel == "instrument":
             return None, channel
-        if channel not in _CHANNELS:
+        if channel not in _CHANNELS and channel != "ticker":
             return f"Channel {channel} not supported", ""
         if symbol is None:
             return "Symbol(s) not found", ""
-        if symbol not in self.by_symbol:
+        if self.listings.get(self.by_symbol.get(symbol, "")) in (None, DELISTED):
             return f"Currency pair not supported {symbol}", ""
         error, key = _market_key(channel, symbol, params, result)
         result["symbol"] = symbol
         return error, key
 
-    def _first(self, key: str, symbol: str | None, *, send: bool) -> list[Frame | str]:
+    def _first(self, key: str, symbol: str | None, *, send: bool) -> list[Frame]:
         """The snapshot that a new subscription begins with."""
         if symbol is None:
-            return [instruments_message([market.instrument for market in self.markets.values()])] if send else []
+            listed = [market.instrument for market in self.markets.values()]
+            text = instruments_message("snapshot", listed, self.listings)
+            return [self._notice(INSTRUMENTS, key, text, snapshot=True)] if send else []
         if self.tape is not None:
             return []  # the tape has its own
         market, channel = self.markets[symbol], key.partition("|")[0]
@@ -243,6 +299,10 @@ class Kraken(Venue):
             ledger = self.ledgers[symbol]
             last = ledger.trades(max(ledger.last_trade_id - TRADES_IN_SNAPSHOT + 1, ledger.first_trade_id))
             frame = self._trades_frame(symbol, key, "snapshot", last)
+        elif channel == "ohlc":
+            minutes = int(key.rpartition("|")[2])
+            bars = self._bars_of(symbol, minutes).last(BARS_IN_SNAPSHOT)
+            frame = self._candles_frame(symbol, key, "snapshot", bars, minutes)
         else:
             frame = self._ticker_frame(market, key, "snapshot")
         return [frame] if send else []
@@ -278,10 +338,16 @@ def _market_key(channel: str, symbol: str, params: Mapping[str, Any], result: di
         return None, f"book|{symbol}|{depth}"
     if channel == "ticker":
         trigger = params.get("event_trigger", "trades")
-        if trigger not in _TRIGGERS:
+        if trigger not in _TRIGGERED:
             return "Event trigger is not supported", ""
         result["event_trigger"] = trigger
         return None, f"ticker|{symbol}|{trigger}"
+    if channel == "ohlc":
+        minutes = params.get("interval", 1)
+        if minutes not in INTERVALS:
+            return "Interval is not supported", ""
+        result["interval"] = minutes
+        return None, f"ohlc|{symbol}|{minutes}"
     return None, f"trade|{symbol}"
 
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from zlib import crc32
 
 from simulator.book import ASK, BID, Book, Level, Side
-from simulator.frames import BOOK, QUOTES, TRADES, Frame
+from simulator.frames import BOOK, CANDLES, INSTRUMENTS, QUOTES, STATUS, TICKERS, TRADES, Frame
 from simulator.instruments import SIZE_DECIMALS, Instrument
 from simulator.kraken.facts import pair_names
 from simulator.market import Trade
-from simulator.text import decimal_text, iso_micros
+from simulator.statistics import Candle, Day
+from simulator.text import decimal_text, iso_micros, iso_nanos
 
 UNKNOWN = b'{"channel":"simulated_unknown_channel","type":"update","data":[]}'
 _CHECKED = 10
@@ -81,7 +82,22 @@ class Wire:
         )
         return f'{{"channel":"trade","type":"{kind}","data":[{rows}]}}'.encode()
 
-    def ticker(self, kind: str, best: tuple[Level, Level], day: "Day", ts_us: int) -> bytes:
+    def candles(self, kind: str, bars: Iterable[Candle], minutes: int, now_us: int) -> bytes:
+        """`ohlc`: no mark for closed. A bar's `timestamp` is the end of its interval."""
+        price = self.price
+        rows = ",".join(
+            [
+                f'{{"symbol":"{self.symbol}","open":{price(bar.opening)},"high":{price(bar.high)},'
+                f'"low":{price(bar.low)},"close":{price(bar.closing)},"trades":{bar.count},'
+                f'"volume":{self.size(bar.volume)},"vwap":{price(bar.vwap())},'
+                f'"interval_begin":"{iso_nanos(bar.begin_us)}","interval":{minutes},'
+                f'"timestamp":"{iso_micros(bar.end_us)}"}}'
+                for bar in bars
+            ]
+        )
+        return f'{{"channel":"ohlc","type":"{kind}","timestamp":"{iso_nanos(now_us)}","data":[{rows}]}}'.encode()
+
+    def ticker(self, kind: str, best: tuple[Level, Level], day: Day, ts_us: int) -> bytes:
         """`ticker`: the best prices and the statistics since the simulator started."""
         (bid, bid_lots), (ask, ask_lots) = best
         price, change = self.price, day.last - day.opening
@@ -90,30 +106,8 @@ class Wire:
             f'"bid_qty":{self.size(bid_lots)},"ask":{price(ask)},"ask_qty":{self.size(ask_lots)},'
             f'"last":{price(day.last)},"volume":{self.size(day.volume)},"vwap":{price(day.vwap())},'
             f'"low":{price(day.low)},"high":{price(day.high)},"change":{price(change)},'
-            f'"change_pct":{100 * change / day.opening:.2f},"timestamp":"{iso_micros(ts_us)}"}}]}}'
+            f'"change_pct":{100 * change / day.opening:.2f},"trades":{day.count},"timestamp":"{iso_micros(ts_us)}"}}]}}'
         ).encode()
-
-
-class Day:
-    """A ticker's statistics, in ticks and lots."""
-
-    __slots__ = ("_turnover", "high", "last", "low", "opening", "volume")
-
-    def __init__(self, tick: int) -> None:
-        self.opening = self.last = self.low = self.high = tick
-        self.volume = self._turnover = 0
-
-    def add(self, trades: Iterable[Trade]) -> None:
-        """Count fills."""
-        for trade in trades:
-            self.last = trade.tick
-            self.low, self.high = min(self.low, trade.tick), max(self.high, trade.tick)
-            self.volume += trade.size
-            self._turnover += trade.size * trade.tick
-
-    def vwap(self) -> int:
-        """The volume-weighted average price in ticks."""
-        return self._turnover // self.volume if self.volume else self.last
 
 
 class View:
@@ -172,6 +166,13 @@ EDITS: dict[tuple[str, str], _Edit] = {
     (BOOK, "digit"): (re.compile(rb'("qty":[0-9.]+)(\d)(?=\})'), _next_digit),
     (QUOTES, "type"): (re.compile(rb'("bid":)([0-9.]+)'), _quoted),
     (QUOTES, "digit"): (re.compile(rb'("bid_qty":[0-9.]+)(\d)(?=,)'), _next_digit),
+    (TICKERS, "type"): (re.compile(rb'("bid":)([0-9.]+)'), _quoted),
+    (TICKERS, "digit"): (re.compile(rb'("volume":[0-9.]+)(\d)(?=,)'), _next_digit),
+    (CANDLES, "type"): (re.compile(rb'("trades":)(\d+)'), _quoted),
+    (CANDLES, "digit"): (re.compile(rb'("volume":[0-9.]+)(\d)(?=,)'), _next_digit),
+    (INSTRUMENTS, "type"): (re.compile(rb'("price_precision":)(\d+)'), _quoted),
+    (INSTRUMENTS, "digit"): (re.compile(rb'("qty_min":[0-9.]+)(\d)(?=,)'), _next_digit),
+    (STATUS, "type"): (re.compile(rb'("connection_id":)(\d+)'), _quoted),
     (TRADES, "type"): (re.compile(rb'("trade_id":)(\d+)'), _quoted),
     (TRADES, "sequence"): (re.compile(rb'("trade_id":)(\d+)'), _shift),
     (TRADES, "digit"): (re.compile(rb'("qty":[0-9.]+)(\d)(?=,)'), _next_digit),

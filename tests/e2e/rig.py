@@ -23,10 +23,14 @@ from collector.records import AnyRecord, BookDelta, BookSnapshot, Gap, Trade
 VENUES = ("binance", "kraken")
 EVERY = ("binance", "binance_usdm", "okx", "okx_swap", "coinbase", "kraken")
 """Sections of the configuration."""
+BY_ID = ("binance", "okx")
+"""Venues whose books are numbered, so that an id says which book it was; the others' time does."""
 SIMULATED = {"okx_swap": "okx"}
 """The simulator's name of a venue where it is another."""
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
 Levels = dict[str, str]
+Key = tuple[str, str, str]
+"""Venue, market, instrument."""
 
 
 def poll_until(check: Callable[[], object], sentence: str, seconds: float = 30.0) -> Any:
@@ -45,15 +49,15 @@ def poll_until(check: Callable[[], object], sentence: str, seconds: float = 30.0
 class Books:
     """What a consumer holds who applies snapshots and deltas."""
 
-    books: dict[tuple[str, str], tuple[Levels, Levels]] = field(default_factory=dict)
-    broken: set[tuple[str, str]] = field(default_factory=set)
-    last: dict[tuple[str, str], AnyRecord] = field(default_factory=dict)
-    known: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    books: dict[Key, tuple[Levels, Levels]] = field(default_factory=dict)
+    broken: set[Key] = field(default_factory=set)
+    last: dict[Key, AnyRecord] = field(default_factory=dict)
+    known: dict[Key, tuple[float, float]] = field(default_factory=dict)
     """The worst bid and ask to which the last snapshot was complete."""
 
     def take(self, record: AnyRecord) -> None:
         """Apply one record."""
-        key = (record.venue, record.instrument)
+        key = (record.venue, record.market, record.instrument)
         if isinstance(record, BookSnapshot):
             self.books[key] = (dict(record.bids), dict(record.asks))
             self.known[key] = (float(record.known_bid or 0), float(record.known_ask or "inf"))
@@ -78,7 +82,7 @@ class Books:
         elif isinstance(record, Gap) and record.channel == "book" and record.repaired_ts is None:
             self.broken.add(key)
 
-    def sides(self, key: tuple[str, str], depth: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    def sides(self, key: Key, depth: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
         """Give the first levels by value, best first."""
         bids, asks = ([(float(p), float(s)) for p, s in side.items()] for side in self.books[key])
         return sorted(bids, reverse=True)[:depth], sorted(asks)[:depth]
@@ -111,7 +115,7 @@ class Rig:
         self.collector: subprocess.Popen[bytes] | None = None
         self.url = ""
         self.books = Books()
-        self.trades: dict[tuple[str, str], set[int]] = defaultdict(set)
+        self.trades: dict[Key, set[int]] = defaultdict(set)
         self.gaps: list[Gap] = []
         self._next: Position | None = None
         self.environment: dict[str, str] = {}
@@ -253,7 +257,7 @@ class Rig:
         for position, record in read(self.journal, self._next):
             self._next = Position(position.epoch, position.offset + 1)
             self.books.take(record)
-            key = (record.venue, record.instrument)
+            key = (record.venue, record.market, record.instrument)
             if isinstance(record, Trade):
                 assert int(record.id) not in self.trades[key], f"{key}: trade {record.id} stands twice"
                 self.trades[key].add(int(record.id))
@@ -268,17 +272,15 @@ class Rig:
     def compare(self, books: Books) -> int:
         """Compare a consumer's books with the ledger at the same id or time; give how many were compared."""
         compared = 0
-        for venue, instrument in books.books:
-            key = (venue, instrument)
+        for key in books.books:
             assert key not in books.broken, f"{key} has an open gap"
             last = books.last[key]
             assert isinstance(last, BookSnapshot | BookDelta)
-            at = last.last_seq if venue == "binance" else last.ts
+            at = last.last_seq if key[0] in BY_ID else last.ts
             if at is None:
                 continue  # Kraken's snapshots carry no time: until its first update nobody can say what the truth was
-            query = f"venue={venue}&symbol={instrument}&at={at}"
-            truth = self.control(f"ledger/book?{query}")
-            depth = 10 if venue == "kraken" else 500
+            truth = self.control(f"ledger/book?{_truth(key)}&at={at}")
+            depth = 10 if key[0] == "kraken" else 500
             worst_bid, worst_ask = books.known[key]
             for name, mine in zip(("bids", "asks"), books.sides(key, depth), strict=True):
                 true = [(float(price), float(size)) for price, size in truth[name]][:depth]
@@ -291,17 +293,25 @@ class Rig:
     def check_trades(self) -> int:
         """Hold every trade of the ledger, from the first one journaled on, against the journal: once, or in a Gap."""
         self.follow()
-        for (venue, instrument), have in self.trades.items():
+        for key, have in self.trades.items():
             holes = [
                 (gap.first or 0, gap.last or 1 << 62)
                 for gap in self.gaps
-                if (gap.venue, gap.instrument, gap.channel) == (venue, instrument, "trades") and gap.repaired_ts is None
+                if (gap.venue, gap.market, gap.instrument, gap.channel) == (*key, "trades") and gap.repaired_ts is None
             ]
-            true = self.control(f"ledger/trades?venue={venue}&symbol={instrument}&from={min(have)}")["trades"]
+            true = self.control(f"ledger/trades?{_truth(key)}&from={min(have)}")["trades"]
             for trade in true:
                 known = trade["id"] in have or any(first <= trade["id"] <= last for first, last in holes)
-                assert known, f"{venue} {instrument}: trade {trade['id']} is neither there nor in a gap"
+                assert known, f"{key}: trade {trade['id']} is neither there nor in a gap"
         return sum(map(len, self.trades.values()))
+
+
+def _truth(key: Key) -> str:
+    """Give the ledger's name of a market."""
+    venue, market, instrument = key
+    if market == "perp":
+        venue, instrument = {"binance": "binance_usdm"}.get(venue, venue), f"{instrument}-PERP"
+    return f"venue={venue}&symbol={instrument}"
 
 
 def _free_port() -> int:

@@ -19,6 +19,7 @@ BTC = {"venue": "binance", "symbol": "BTC-USDT"}
 
 FREE = {
     "binance.messages_per_second": 10_000,
+    "binance_usdm.messages_per_second": 10_000,
     "kraken.messages_per_second": 10_000,
     "kraken.rest_burst": 10_000,
     "kraken.heartbeat": 10_000,
@@ -50,7 +51,7 @@ class Client:
     async def read_text(self) -> list[str]:
         self._marks += 1
         mark = self._marks
-        if self._venue == "binance":
+        if self._venue.startswith("binance"):
             await self.send(method="LIST_SUBSCRIPTIONS", id=mark)
         else:
             await self.send(method="ping", req_id=mark)
@@ -143,6 +144,7 @@ def start() -> Start:
     async def make(**options: Json) -> AsyncIterator[Harness]:
         options["limits"] = FREE | options.get("limits", {})
         options.setdefault("symbols", ("BTC-USDT", "ETH-USDT", "BTC-USD"))
+        options.setdefault("venues", ("binance", "kraken"))
         async with Simulator(**options) as simulator, aiohttp.ClientSession() as session:
             harness = Harness(simulator, session)
             yield harness

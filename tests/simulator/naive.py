@@ -1,6 +1,7 @@
 """The simplest clients that keep a book, written from the exchanges' documents and sharing no code with either side."""
 
 import zlib
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -71,3 +72,22 @@ def ordered(side: dict[str, str], *, best_first: bool) -> Pairs:
 
 def pairs(levels: list[list[str]]) -> Pairs:
     return [(price, size) for price, size in levels]
+
+
+def candles(trades: list[dict[str, Any]], seconds: int) -> dict[int, dict[str, Any]]:
+    """Bars by their begin in milliseconds, from the control endpoint's trades; those without trades are not there."""
+    bars: dict[int, dict[str, Any]] = {}
+    for trade in trades:
+        begin = trade["ts_us"] // 1_000_000 // seconds * seconds * 1000
+        price, size = Decimal(trade["price"]), Decimal(trade["size"])
+        bar = bars.setdefault(begin, {"open": price, "high": price, "low": price, "volume": Decimal(0), "count": 0})
+        bar |= {"high": max(bar["high"], price), "low": min(bar["low"], price), "close": price}
+        bar |= {"volume": bar["volume"] + size, "count": bar["count"] + 1, "last": trade["id"]}
+        bar.setdefault("first", trade["id"])
+    return bars
+
+
+def micros(stamp: str) -> int:
+    """Microseconds since the epoch of a time with six or nine decimals."""
+    whole, _, fraction = stamp.removesuffix("Z").partition(".")
+    return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * 1_000_000 + int(fraction[:6])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -9,8 +10,8 @@ import aiohttp
 import pytest
 
 from simulator.clock import Clock
-from tests.simulator.conftest import Harness, Start
-from tests.simulator.naive import BinanceBook, pairs
+from tests.simulator.conftest import BTC, Harness, Start
+from tests.simulator.naive import BinanceBook, candles, pairs
 
 DEPTH = "/binance/api/v3/depth"
 
@@ -308,3 +309,89 @@ async def test_in_running_mode_diffs_gather_for_their_time_and_the_rest_comes_wh
         assert second["U"] == first["u"] + 1
         assert first["u"] - first["U"] > 20
         assert second["u"] == harness.simulator.ledger("binance", "BTC-USDT").book_now()[1]
+
+
+async def ledger_trades(harness: Harness) -> list[Any]:
+    rows: list[Any] = (await harness.get("/control/ledger/trades", **BTC))["trades"]
+    return rows
+
+
+async def test_every_second_has_one_closed_candle_and_it_is_the_trades(harness: Harness) -> None:
+    client = await harness.connect("/binance/stream?streams=btcusdt@kline_1s/btcusdt@kline_1m")
+    await harness.simulator.step(1250, "binance", "BTC-USDT")
+    got = [one["data"] for one in await client.read()]
+    bars = candles(await ledger_trades(harness), 1)
+    closed = {one["k"]["t"]: one["k"] for one in got if one["k"]["x"]}
+    assert len([one for one in got if one["k"]["x"]]) == len(closed) == 12
+    for begin, kline in closed.items():
+        bar = bars[begin]
+        assert [Decimal(kline[key]) for key in "ohlcv"] == [
+            bar[key] for key in ("open", "high", "low", "close", "volume")
+        ]
+        assert (kline["f"], kline["L"], kline["n"]) == (bar["first"], bar["last"], bar["count"])
+        assert (kline["T"], kline["i"], kline["s"]) == (begin + 999, "1s", "BTCUSDT")
+    minute = [one["k"] for one in got if one["k"]["i"] == "1m"]
+    assert not any(kline["x"] for kline in minute)
+    assert minute[-1]["n"] == len(await ledger_trades(harness))
+    last: dict[int, Any] = {}
+    for one in (one["k"] for one in got if one["k"]["i"] == "1s"):
+        assert last.setdefault(one["t"], {"x": False})["x"] is False, "a closed candle was told again"
+        last[one["t"]] = one
+
+
+async def test_klines_of_rest_are_the_same_candles(harness: Harness) -> None:
+    await harness.simulator.step(1250, "binance", "BTC-USDT")
+    bars = candles(await ledger_trades(harness), 1)
+    rows = await harness.get("/binance/api/v3/klines", symbol="BTCUSDT", interval="1s")
+    assert [(row[0], Decimal(row[1]), Decimal(row[2]), Decimal(row[3]), Decimal(row[4]), row[8]) for row in rows] == [
+        (begin, bar["open"], bar["high"], bar["low"], bar["close"], bar["count"]) for begin, bar in bars.items()
+    ]
+    assert {len(row) for row in rows} == {12}
+    some = await harness.get("/binance/api/v3/klines", symbol="BTCUSDT", interval="1s", startTime=rows[3][0], limit=2)
+    assert some == rows[3:5]
+    assert (await harness.get("/binance/api/v3/klines", symbol="BTCUSDT", interval="7m"))["code"] == -1120
+    assert (await harness.get("/binance/api/v3/klines", symbol="BTCUSDT"))["code"] == -1102
+
+
+async def test_the_ticker_counts_the_trades_and_rest_says_the_same(harness: Harness) -> None:
+    client = await harness.connect("/binance/ws/btcusdt@ticker")
+    await harness.simulator.step(400, "binance", "BTC-USDT")
+    last, rows = (await client.read())[-1], await ledger_trades(harness)
+    prices = [Decimal(row["price"]) for row in rows]
+    assert last["e"] == "24hrTicker"
+    assert (Decimal(last["h"]), Decimal(last["c"]), last["n"]) == (max(prices), prices[-1], len(rows))
+    assert Decimal(last["v"]) == sum(Decimal(row["size"]) for row in rows)
+    assert (last["F"], last["L"]) == (rows[0]["id"], rows[-1]["id"])
+    assert set(last) == set("eEspPwxcQbBaAohlvqOCFLn")
+    rest = await harness.get("/binance/api/v3/ticker/24hr", symbol="BTCUSDT")
+    assert (rest["lastPrice"], rest["volume"], rest["count"]) == (last["c"], last["v"], last["n"])
+    assert len(await harness.get("/binance/api/v3/ticker/24hr")) == 2
+
+
+async def test_tickers_and_candles_are_sent_as_often_as_their_stream_says(harness: Harness) -> None:
+    client = await harness.connect("/binance/stream?streams=btcusdt@ticker/btcusdt@kline_1m")
+    await client.read()
+    venue, heard = harness.simulator.venues["binance"], []
+    for now in (0.1, 0.6, 1.2, 2.15, 2.25):
+        for _ in range(100):
+            venue.advance("BTC-USDT")
+        venue.flush(now)
+        heard.append(sorted(one["stream"].partition("@")[2] for one in await client.read()))
+    assert heard == [["kline_1m", "ticker"], [], ["ticker"], ["kline_1m"], ["ticker"]]
+
+
+async def test_a_market_that_is_halted_or_delisted_is_silent_and_exchange_info_says_so(harness: Harness) -> None:
+    client = await harness.connect("/binance/ws/btcusdt@trade")
+    seen = []
+    for listing in ("halted", "trading", "delisted"):
+        await harness.post("/control/listing", **BTC, status=listing)
+        await harness.simulator.step(100, "binance", "BTC-USDT")
+        info = await harness.get("/binance/api/v3/exchangeInfo", symbol="BTCUSDT")
+        seen.append((info["symbols"][0]["status"], bool(await client.read())))
+    assert seen == [("HALT", False), ("TRADING", True), ("BREAK", False)]
+
+
+async def test_system_status_is_the_venues(harness: Harness) -> None:
+    assert await harness.get("/binance/sapi/v1/system/status") == {"status": 0, "msg": "normal"}
+    await harness.post("/control/status", venue="binance", status="maintenance")
+    assert await harness.get("/binance/sapi/v1/system/status") == {"status": 1, "msg": "system_maintenance"}

@@ -1,6 +1,7 @@
 """Each way to corrupt a frame breaks one thing, and it is known who can notice."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -30,6 +31,10 @@ from tests.simulator.naive import BinanceBook, KrakenBook
         ("bookTicker", "quotes", "type", lambda one, true: one["u"] == f"x{true['u']}"),
         ("bookTicker", "quotes", "sequence", lambda one, true: one["u"] == true["u"] - 1000),
         ("bookTicker", "quotes", "digit", lambda one, true: one["B"][:-1] == true["B"][:-1] and one["B"] != true["B"]),
+        ("ticker", "tickers", "digit", lambda one, true: one["v"][:-1] == true["v"][:-1] and one["v"] != true["v"]),
+        ("ticker", "tickers", "type", lambda one, true: one["n"] == f"x{true['n']}"),
+        ("kline_1m", "candles", "digit", lambda one, true: one["k"]["v"] != true["k"]["v"]),
+        ("kline_1m", "candles", "type", lambda one, true: one["k"]["n"] == f"x{true['k']['n']}"),
     ],
 )
 async def test_a_corrupt_binance_frame_is_wrong_in_just_one_way(
@@ -46,7 +51,7 @@ async def test_a_corrupt_binance_frame_is_wrong_in_just_one_way(
     assert check(got[1][0], got[0][0])
     assert got[1][1:] == got[0][1:]
     different = {key for key in got[0][0] if got[0][0][key] != got[1][0][key]}
-    assert different <= {"u", "U", "t", "q", "a", "f", "l", "B"}
+    assert different <= {"u", "U", "t", "q", "a", "f", "l", "B", "v", "n", "k"}
 
 
 async def test_corrupt_json_is_no_json(harness: Harness) -> None:
@@ -92,7 +97,7 @@ async def test_a_corrupt_kraken_book_is_seen_by_its_checksum_or_type(harness: Ha
         assert isinstance(seen[0]["data"][0]["checksum"], str)
 
 
-@pytest.mark.parametrize(("channel", "field"), [("trade", "trade_id"), ("ticker", "bid")])
+@pytest.mark.parametrize(("channel", "field"), [("trade", "trade_id"), ("ticker", "bid"), ("ohlc", "trades")])
 async def test_a_kraken_number_turned_to_text(harness: Harness, channel: str, field: str) -> None:
     client = await harness.connect("/kraken/v2")
     await client.follow(channel, "BTC/USD")
@@ -101,3 +106,21 @@ async def test_a_kraken_number_turned_to_text(harness: Harness, channel: str, fi
     first, second = (await client.read())[:2]
     assert isinstance(first["data"][0][field], str)
     assert not isinstance(second["data"][0][field], str)
+
+
+async def test_what_kraken_lists_can_be_corrupted_in_its_snapshot(harness: Harness) -> None:
+    for how, wrong in (("type", "x1"), ("digit", Decimal("0.00005001"))):
+        client = await harness.connect("/kraken/v2")
+        await fault(harness, "corrupt", venue="kraken", channel="instruments", how=how)
+        listing = next(one for one in await client.follow("instrument") if one.get("channel") == "instrument")
+        pair = next(one for one in listing["data"]["pairs"] if wrong in one.values())
+        assert pair[{"type": "price_precision", "digit": "qty_min"}[how]] == wrong
+
+
+async def test_a_change_of_the_status_can_be_lost(harness: Harness) -> None:
+    client = await harness.connect("/kraken/v2")
+    await client.read()
+    await fault(harness, "drop", venue="kraken", channel="status")
+    for status in ("maintenance", "online"):
+        await harness.post("/control/status", venue="kraken", status=status)
+    assert [one["data"][0]["system"] for one in await client.read()] == ["online"]

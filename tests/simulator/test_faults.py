@@ -173,6 +173,29 @@ async def test_http_fails_kraken_with_an_error_in_a_200_and_upgrades_with_a_stat
         await harness.connect("/kraken/v2")
 
 
+@pytest.mark.parametrize(
+    ("channel", "venue", "path"),
+    [
+        ("book", "binance", "/binance/api/v3/depth?symbol=BTCUSDT"),
+        ("candles", "binance", "/binance/api/v3/klines?symbol=BTCUSDT&interval=1m"),
+        ("tickers", "binance", "/binance/api/v3/ticker/24hr?symbol=BTCUSDT"),
+        ("instruments", "binance", "/binance/api/v3/exchangeInfo"),
+        ("status", "kraken", "/kraken/0/public/SystemStatus"),
+        ("candles", "kraken", "/kraken/0/public/OHLC?pair=XBTUSD"),
+    ],
+)
+async def test_a_fault_on_rest_may_name_the_channel_instead_of_the_endpoint(
+    harness: Harness, channel: str, venue: str, path: str
+) -> None:
+    await fault(harness, "http", venue=venue, status=500, channel=channel, count=2)
+    assert (await harness.reply(path))[0] == 500
+    assert (await harness.reply({"binance": "/binance/api/v3/ping", "kraken": "/kraken/0/public/Time"}[venue]))[
+        0
+    ] == 200
+    assert (await harness.reply(path))[0] == 500
+    assert (await harness.reply(path))[0] == 200
+
+
 async def test_slow_delays_frames_and_replies(start: Start) -> None:
     async with start() as harness:
         mono = harness.simulator.world.clock.mono

@@ -12,7 +12,7 @@ from simulator.kraken.facts import pair_names
 from simulator.kraken.wire import View, checksum
 from simulator.market import Market
 from tests.simulator.conftest import Harness, Json, Start
-from tests.simulator.naive import KrakenBook, pairs
+from tests.simulator.naive import KrakenBook, micros, pairs
 
 ASKS = """45285.2/0.00100000 45286.4/1.54571953 45286.6/1.54571109 45289.6/1.54560911 45290.2/0.15890660
 45291.8/1.54553491 45294.7/0.04454749 45296.1/0.35380000 45297.5/0.09945542 45299.5/0.18772827"""
@@ -100,13 +100,6 @@ async def test_the_ledger_has_the_book_at_the_time_of_any_message(harness: Harne
             assert book.levels() == (pairs(truth["bids"])[:25], pairs(truth["asks"])[:25])
     assert len(stamps) == len(set(stamps))
     assert stamps == sorted(stamps)
-
-
-def micros(stamp: str) -> int:
-    from datetime import datetime  # noqa: PLC0415
-
-    whole, _, fraction = stamp.removesuffix("Z").partition(".")
-    return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * 1_000_000 + int(fraction)
 
 
 async def test_a_connection_begins_with_the_status(harness: Harness) -> None:

@@ -5,7 +5,13 @@ from itertools import pairwise
 import pytest
 
 from simulator.book import Book
-from simulator.instruments import binance_instrument, kraken_instrument, parse_symbols
+from simulator.instruments import (
+    binance_instrument,
+    binance_usdm_instrument,
+    kraken_instrument,
+    parse_symbols,
+    split_symbol,
+)
 from simulator.ledger import CHUNK, Ledger
 from simulator.market import Market, Step, Trade
 from simulator.text import decimal_text, iso_micros
@@ -153,7 +159,17 @@ def test_times_are_written_with_six_decimals() -> None:
     assert iso_micros(1_690_731_000_029_286) == "2023-07-30T15:30:00.029286Z"
 
 
-@pytest.mark.parametrize("text", ["", "BTCUSDT", "btc-usdt", "BTC-USDT,BTC-USDT"])
+@pytest.mark.parametrize(
+    ("symbol", "parts"), [("BTC-USDT", ("BTC", "USDT", "spot")), ("BTC-USDT-PERP", ("BTC", "USDT", "perp"))]
+)
+def test_a_perpetual_has_the_base_and_quote_of_its_pair(symbol: str, parts: tuple[str, str, str]) -> None:
+    assert split_symbol(symbol) == parts
+    assert parse_symbols(symbol) == (symbol,)
+    made = [make(symbol) for make in (binance_instrument, binance_usdm_instrument)]
+    assert [(one.base, one.quote, one.kind) for one in made if one is not None] == [parts]
+
+
+@pytest.mark.parametrize("text", ["", "BTCUSDT", "btc-usdt", "BTC-USDT,BTC-USDT", "BTC-PERP-PERP-X", "BTC--PERP"])
 def test_a_wrong_list_of_symbols_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="symbol"):
         parse_symbols(text)

@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from unittest import mock
 
@@ -20,6 +21,7 @@ from simulator.server import Simulator
 from simulator.tape import read_tape
 from simulator.tls import Tls
 from tests.simulator.conftest import Harness, Json, Start
+from tests.simulator.naive import candles
 
 
 async def story(start: Start, seed: int) -> list[str]:
@@ -81,6 +83,9 @@ async def test_steps_can_be_for_one_venue_or_market_and_need_a_standing_market(h
         ("/control/ledger/book?venue=binance&symbol=BTC-USD", "did you mean 'BTC-USDT'"),
         ("/control/ledger/book?venue=binance&symbol=BTC-USDT&at=soon", "whole number"),
         ("/control/ledger/book?venue=binance&symbol=BTC-USDT&at=1", "older than the ledger"),
+        ("/control/ledger/records?venue=binance&symbol=BTC-USDT&kind=candels", "did you mean 'candles'"),
+        ("/control/ledger/records?venue=binance&symbol=BTC-USDT&kind=funding", "no perpetual"),
+        ("/control/ledger/records?venue=binance&symbol=BTC-USDT&kind=candles&interval=0", "at least 1"),
     ],
 )
 async def test_a_wrong_control_request_says_what_is_wrong(harness: Harness, path: str, words: str) -> None:
@@ -115,6 +120,62 @@ def test_a_directory_keeps_its_authority_and_lets_nobody_else_read_its_keys(tmp_
         assert context.cert_store_stats()["x509_ca"] == 1
     assert files[0] == files[1]
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir() if path.name != "ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("listing", {"venue": "binance", "symbol": "BTC-USDT", "status": "haltd"}, "did you mean 'halted'"),
+        ("listing", {"venue": "binance", "symbol": "SOL-USD", "status": "trading"}, "cannot list 'SOL-USD'"),
+        ("listing", {"venue": "kraken", "symbol": "BTC-USDT-PERP", "status": "trading"}, "cannot list"),
+        ("listing", {"venue": "kraken", "symbol": "sol", "status": "trading"}, "BASE-QUOTE"),
+        ("listing", {"venue": "kraken", "status": "trading"}, "expected a symbol"),
+        ("status", {"venue": "kraken", "status": "maintenence"}, "did you mean 'maintenance'"),
+        ("status", {"venue": "kraken", "status": "online", "message": 1}, "must be a text"),
+    ],
+)
+async def test_a_wrong_listing_or_status_changes_nothing(harness: Harness, path: str, body: Json, words: str) -> None:
+    before = await harness.get("/control/state")
+    assert words in (await harness.post(f"/control/{path}", **body))["error"]
+    assert await harness.get("/control/state") == before
+
+
+async def test_candles_of_the_ledger_are_its_trades_and_only_the_last_is_open(harness: Harness) -> None:
+    await harness.simulator.step(1000, "kraken", "BTC-USD")
+    at = {"venue": "kraken", "symbol": "BTC-USD"}
+    told = (await harness.get("/control/ledger/records", **at, kind="candles", interval=1))["records"]
+    bars = candles((await harness.get("/control/ledger/trades", **at))["trades"], 1)
+    assert [(one["begin_us"] // 1000, Decimal(one["volume"]), one["trades"]) for one in told] == [
+        (begin, bar["volume"], bar["count"]) for begin, bar in bars.items()
+    ]
+    assert [one["closed"] for one in told] == [True] * len(told)  # ten seconds to the step: the last ended too
+    await harness.simulator.step(50, "kraken", "BTC-USD")
+    told = (await harness.get("/control/ledger/records", **at, kind="candles", interval=1))["records"]
+    assert [one["closed"] for one in told] == [True] * (len(told) - 1) + [False]
+
+
+async def test_steps_go_in_turn_over_all_markets_and_those_that_are_listed_later(start: Start) -> None:
+    async with start(venues=("kraken",), symbols=("BTC-USD", "ETH-USD")) as harness:
+        await harness.simulator.step(4)
+        await harness.post("/control/listing", venue="kraken", symbol="SOL-USD", status="trading")
+        await harness.simulator.step(9)
+        markets = (await harness.get("/control/state"))["markets"]["kraken"]
+        assert markets == {"BTC-USD": 5, "ETH-USD": 5, "SOL-USD": 3}
+
+
+def test_only_the_chosen_venues_exist() -> None:
+    assert list(Simulator(venues=("kraken",)).venues) == ["kraken"]
+    for venues, words in ((("krakem",), "did you mean 'kraken'"), ((), "no venue")):
+        with pytest.raises(ValueError, match=words):
+            Simulator(venues=venues)
+
+
+def test_spot_and_perpetuals_are_listed_where_the_exchanges_have_them() -> None:
+    symbols = ("BTC-USDT", "BTC-USD", "BTC-USDT-PERP", "BTC-USD-PERP")
+    listed = {name: list(one.markets) for name, one in Simulator(symbols=symbols).venues.items()}
+    assert listed["binance"] == ["BTC-USDT"]
+    assert listed["binance_usdm"] == ["BTC-USDT-PERP"]
+    assert listed["kraken"] == ["BTC-USDT", "BTC-USD"]
 
 
 @pytest.mark.parametrize("body", ["{", "[]", '{"running":"yes"}'])
@@ -201,7 +262,7 @@ async def test_a_running_tape_starts_with_the_first_subscription(
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{oops", "tape.jsonl:1: not JSON"), ('{"raw":""}', "exchange, transport missing"), ("", "no spot line")],
+    [("{oops", "tape.jsonl:1: not JSON"), ('{"raw":""}', "exchange, transport missing"), ("", "no line of a venue")],
 )
 def test_a_wrong_tape_is_refused_before_anything_is_played(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "tape.jsonl"
@@ -213,6 +274,8 @@ def test_a_wrong_tape_is_refused_before_anything_is_played(tmp_path: Path, text:
 def test_wrong_flags_end_with_2_and_a_port_in_use_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--rate", "-1"]) == 2
     assert main(["--limit", "binance.nope=1", "--no-tls"]) == 2
+    assert main(["--venues", "binanse", "--no-tls"]) == 2
+    assert main(["--funding-seconds", "0", "--no-tls"]) == 2
     for flags in (["--symbols", "btc"], ["--limit", "binance.weight"], ["--limit", "binance.weight=x"]):
         with pytest.raises(SystemExit, match="2"):
             parser().parse_args(flags)
