@@ -75,7 +75,7 @@ class Faults:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._active: list[Fault] = []
-        self._held: dict[str, list[Frame]] = {}
+        self._held: dict[tuple[str, str], list[Frame]] = {}  # by venue and key: two venues may share a key
         self._last_id = 0
         self.applied: list[Applied] = []
         self._corrupters: dict[str, Corrupt] = {}
@@ -173,7 +173,7 @@ class Faults:
         if not self._active and not self._held:
             return [frame]
         out = [frame]
-        held = [] if frame.snapshot else self._held.pop(frame.key, [])
+        held = [] if frame.snapshot else self._held.pop((frame.venue, frame.key), [])
         for fault in self._matching(FRAME, frame.venue, frame.symbol, frame.channel):
             if not self._strikes(fault, frame, released=bool(held)):
                 continue
@@ -186,7 +186,7 @@ class Faults:
                 out = []
                 break
             if kind == "reorder":
-                self._held[frame.key] = out
+                self._held[frame.venue, frame.key] = out
                 out = []
                 break
             out = self._harm(kind, fault.request.params, frame, out)

@@ -35,7 +35,9 @@ class Update(Struct, gc=False):
 class Snapshot(Struct, gc=False):
     """A whole book as the venue gave it, best first.
 
-    `limit`: the most levels a side it could hold, null when it is complete.
+    `limit`: the most levels a side it could hold, null when it is complete. `renumbered`: the venue may have begun its
+    ids anew, so that only `ts` tells which of two is newer. `ordered`: the connection's own numbering proves that it is
+    newer than all that came before.
     """
 
     bids: Sequence[Level]
@@ -44,6 +46,8 @@ class Snapshot(Struct, gc=False):
     ts: int | None = None
     checksum: int | None = None
     limit: int | None = None
+    renumbered: bool = False
+    ordered: bool = False
 
 
 Step = Literal["apply", "skip", "gap"]
@@ -52,7 +56,10 @@ Step = Literal["apply", "skip", "gap"]
 class Rule(Protocol):
     """What a venue's books obey."""
 
-    verified_by: VerifiedBy
+    @property
+    def verified_by(self) -> VerifiedBy | None:
+        """What proves the book; None: nothing does at present, and it is `unverifiable`."""
+
     snapshot_in_band: bool
     """Snapshots come on the same ordered stream as updates: updates before them are void.
 

@@ -9,9 +9,8 @@ Single owner: only the core of the book's connection calls it. It asks for snaps
 (REST, or a new subscription) is the venue's business. Budgets: at once the first time, then full jitter with a doubling
 cap, forgotten only after `healthy_s` of unbroken sync; one attempt at a time, each with a deadline. The clock is passed
 in. A book whose checksum keeps failing is published as `unverifiable` rather than fetched for ever; one whose known
-range the market has left is fetched again while it stays live. Nothing is
-published unless it was checked: sequence, checksum where the venue has one, sorted, not crossed, never older than what
-was published before.
+range the market has left is fetched again while it stays live. Nothing is published unless it was checked: sequence,
+checksum where the venue has one, sorted, not crossed, never older than what was published before.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ from typing import TYPE_CHECKING, Literal
 from collector.books import published
 from collector.books.book import Book, BookError
 from collector.books.contract import Budget
+from collector.books.published import Missing
+from collector.books.splice import following, unbroken
 from collector.books.verdict import Verdict
 from collector.clock import SECOND_NS
 from collector.records import BookDelta
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 FUTURE_US = 60_000_000
 """How far a venue's clock may be ahead of ours before its time stamps stop ordering snapshots."""
+UNKNOWN = Missing()
 Phase = Literal["idle", "waiting", "backoff", "live"]
 
 
@@ -93,9 +95,8 @@ class BookSync:
         if step == "skip":
             self.owner.counted("duplicate", f"{update.first}..{update.last} is not newer than {self.last}")
         elif step == "gap":
-            expected = None if self.last is None else self.last + 1
-            upto = None if update.first is None else update.first - 1
-            self._broken("sequence", f"expected {expected}, got {update.first}", now, first=expected, last=upto)
+            detail, missing = published.hole(update, self.last)
+            self._broken("sequence", detail, now, missing)
             if not self.rule.snapshot_in_band:
                 update.recv_us = now.wall_us
                 self._buffer.append(update)
@@ -112,16 +113,17 @@ class BookSync:
             if self._widening:
                 self._widened(snapshot, now)
             return  # else a late answer to an attempt that was given up
-        outdated = self._outdated(snapshot, now)
+        outdated = "" if snapshot.ordered else self._outdated(snapshot, now)
         if outdated and self.phase == "live":
             self.owner.counted("duplicate", outdated)
             return
         if outdated:
             self._failed(outdated, now)
             return
-        unordered = self.phase == "live" and (snapshot.ts is None or self._newest(now) is None)
-        splice = self._splice(snapshot)
+        unordered = self.phase == "live" and not snapshot.ordered and (snapshot.ts is None or self._newest(now) is None)
+        splice = following(self.rule, self._buffer, snapshot.last)
         if isinstance(splice, str):
+            self._buffer = deque(unbroken(self.rule, self._buffer), self.budget.buffer)
             self._failed(splice, now)
             return
         try:
@@ -152,6 +154,11 @@ class BookSync:
         if self.phase == "live":
             self._broken("undecodable", "a message of this book could not be decoded", now)
 
+    def missed(self, detail: str, first: int | None, last: int | None, now: Now) -> None:
+        """Messages `first`..`last` of this book's connection were lost, any of which may have been this book's."""
+        if self.phase == "live":
+            self._broken("sequence", detail, now, Missing(first, last, counted=False))
+
     def suspect(self, reason: str, now: Now, state: Literal["unverifiable", "stale"] = "unverifiable") -> None:
         """Something may be wrong with this book: it says so until the next message proves the chain whole."""
         if self.phase == "live":
@@ -173,7 +180,7 @@ class BookSync:
         """
         if self.phase == "live":
             first = None if self.last is None or upto is None else self.last + 1
-            self._broken(cause, detail, now, first=first, last=upto)
+            self._broken(cause, detail, now, Missing(first, upto))
 
     def lost(self, cause: str, now: Now) -> None:
         """The connection is gone."""
@@ -250,7 +257,15 @@ class BookSync:
         verdict = self.verdict
         proven = verdict.state == "in_sync" and verdict.by == self.rule.verified_by
         if not proven and self._mismatches < self.budget.mismatches:
-            self._verdict("in_sync", now, by=self.rule.verified_by)
+            self._proved(now)
+
+    def _proved(self, now: Now) -> None:
+        """Set the verdict of a book of which all that can be checked is whole."""
+        by = self.rule.verified_by
+        if by is None:
+            self._verdict("unverifiable", now, reason="the venue gave no ids to check it by")
+        else:
+            self._verdict("in_sync", now, by=by)
 
     # -- transitions -------------------------------------------------------------------------------------------------
 
@@ -266,21 +281,6 @@ class BookSync:
         if self.verdict.state not in ("gap", "stale", "diverged"):
             self._verdict("syncing", now, reason="waiting for a snapshot")
 
-    def _splice(self, snapshot: Snapshot) -> list[Update] | str:
-        """Give the buffered updates that follow the snapshot, or say why they do not."""
-        at = snapshot.last
-        following: list[Update] = []
-        for update in self._buffer:
-            step = self.rule.step(update, at)
-            if step == "gap":
-                if following:  # a hole in the buffer: only a snapshot beyond it helps
-                    return f"an update is missing between {at} and {update.first}"
-                return f"the snapshot at {at} does not reach the next update {update.first}"
-            if step == "apply":
-                following.append(update)
-                at = update.last
-        return following
-
     def _went_live(self, snapshot: Snapshot, now: Now) -> None:
         self.phase, self._live_since, self._asked = "live", now.mono_ns, now.mono_ns
         if self._mismatches < self.budget.mismatches:
@@ -292,12 +292,12 @@ class BookSync:
             self._gap = None
         self.owner.record(self.image("sync", now))
         if self._mismatches < self.budget.mismatches:
-            self._verdict("in_sync", now, by=self.rule.verified_by)
+            self._proved(now)
 
     def _widened(self, snapshot: Snapshot, now: Now) -> None:
         """Put a newer snapshot and what came since under a book that stays live."""
         self._widening = False
-        splice = self._splice(snapshot)
+        splice = following(self.rule, self._buffer, snapshot.last)
         if isinstance(splice, str) or self._outdated(snapshot, now):
             self.owner.counted("sync_failed", f"the snapshot at {snapshot.last} does not meet the book at {self.last}")
             return
@@ -332,13 +332,11 @@ class BookSync:
         self._broken("checksum", f"the venue's checksum {checksum} does not match the book", now)
         return False
 
-    def _broken(
-        self, cause: GapCause, detail: str, now: Now, *, first: int | None = None, last: int | None = None
-    ) -> None:
+    def _broken(self, cause: GapCause, detail: str, now: Now, missing: Missing = UNKNOWN) -> None:
         self._buffer.clear()
         self._widening = False
         self._floor = self.last
-        self._open_gap(cause, now, first=first, last=last)
+        self._open_gap(cause, now, missing)
         states: dict[str, State] = {"stalled": "stale", "diverged": "diverged"}
         self._verdict(states.get(cause, "gap"), now, reason=detail)
         self._retry(now)
@@ -354,8 +352,9 @@ class BookSync:
         newest = self._newest(now)
         if snapshot.ts is not None and newest is not None and snapshot.ts < newest:
             return "the snapshot is older than updates that came before it"
-        if snapshot.last is not None and self._floor is not None and snapshot.last < self._floor:
-            return f"the snapshot at {snapshot.last} is older than the book already published at {self._floor}"
+        floor = None if snapshot.renumbered else self._floor
+        if snapshot.last is not None and floor is not None and snapshot.last < floor:
+            return f"the snapshot at {snapshot.last} is older than the book already published at {floor}"
         return ""
 
     def _newest(self, now: Now) -> int | None:
@@ -374,9 +373,9 @@ class BookSync:
         self.phase = "backoff"
         self.due = now.mono_ns + int(self.rng.uniform(0.0, ceiling) * SECOND_NS)
 
-    def _open_gap(self, cause: GapCause, now: Now, *, first: int | None = None, last: int | None = None) -> None:
+    def _open_gap(self, cause: GapCause, now: Now, missing: Missing = UNKNOWN) -> None:
         if self._gap is None:
-            self._gap = published.gap(self.who, cause, first, last, self.ts, now)
+            self._gap = published.gap(self.who, cause, missing, self.ts, now)
             self.owner.record(self._gap)
 
     def _verdict(self, state: State, now: Now, *, by: VerifiedBy | None = None, reason: str = "") -> None:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 SPOKEN_MARKETS: Mapping[str, Market] = {"spot": "spot", "perp": "perp", "usdm-futures": "perp", "swap": "perp"}
 """A tape's market names → ours; others are counted as not spoken."""
 OK = 200
+LATEST_S = 1e11
+"""No receive time is later: beyond it are milliseconds that somebody wrote as seconds."""
+NAMING = ("symbol", "pair", "instId", "product_id")
+"""Parameters of a request that say what it is about; others (a limit, say) may differ from what we would have asked."""
 SHUTDOWN = "shutdown"
 """The cause of a disconnect when the recording collector was stopped."""
 MOST_WAKES = 3_600
@@ -50,7 +54,10 @@ class Line:
 
     place: Place
     line: TapeLine
+    given: bool = False
+    """Whether it answered a request."""
     used: bool = False
+    """Whether it may not answer another one."""
 
     @property
     def wall_us(self) -> int | None:
@@ -76,10 +83,19 @@ def replay(
 
     Raises TapeError before the first record when a tape is unusable.
     """
+    summary = Summary()
+    play(paths, out, summary, tolerate_torn=tolerate_torn)
+    summary.write(err)
+    return 1 if strict and summary.findings else 0
+
+
+def play(paths: Sequence[Path], out: IO[bytes], summary: Summary, *, tolerate_torn: bool = False) -> None:
+    """Replay tapes as one: records to `out`, everything else to `summary`. Raises TapeError as `replay` does."""
     lines = [Line(place, line) for path in paths for place, line in read_tape(path, tolerate_torn=tolerate_torn)]
     for line in lines:
         body(line.line)
-    summary = Summary()
+        if not 0 <= (line.line.recv_ts or 0) < LATEST_S:
+            raise TapeError(f"{line.place}: recv_ts {line.line.recv_ts} is no time; expected UTC seconds")
     for run, core in [(run, _core(run)) for run in _runs(lines, summary)]:
         player = _Player(run, core, out, summary)
         if run.lines[0].line.transport == "control":
@@ -87,8 +103,6 @@ def replay(
         else:
             player.foreign()
     out.flush()
-    summary.write(err)
-    return 1 if strict and summary.findings else 0
 
 
 def _runs(lines: Sequence[Line], summary: Summary) -> list[Run]:
@@ -161,6 +175,8 @@ class _Player:
         self._due: dict[int, Fetch] = {}
         self._at = 0
         self._start_us: int | None = None
+        self._mono_ns = 1
+        self._answers = [at for at, entry in enumerate(run.lines) if entry.line.transport == "rest"]
 
     # -- tapes of ours
     # --------------------------------------------------------------------------------------------------------
@@ -201,10 +217,12 @@ class _Player:
     def foreign(self) -> None:
         """Feed what somebody received; see the module's docstring for what a tape can and cannot answer."""
         lines = self._run.lines
-        now = self._now(lines[0])
+        # The connection is as old as its first message: what was fetched long before is no silence of the venue's.
+        self._at = next((at for at, entry in enumerate(lines) if entry.line.transport == "ws"), 0)
+        first, now = lines[self._at], self._now(lines[self._at])
         self._core.connected(now)
-        self._settle(lines[0], now)
-        for at, entry in enumerate(lines):
+        self._settle(first, now)
+        for at, entry in enumerate(lines[self._at :], self._at):
             self._at = at
             now = self._now(entry)
             self._wake_until(entry, now)
@@ -214,17 +232,18 @@ class _Player:
                 self._answer(self._due.pop(at), entry, now)
             self._settle(entry, now)
         self._summary.end(self._core, self._run.name, lines[-1].place)
-        unused = sum(1 for entry in lines if entry.line.transport == "rest" and not entry.used)
-        if unused:
-            self._summary.unused[f"{self._run.venue} {self._run.market}"] += unused
+        for at in self._answers:
+            if not lines[at].given:
+                self._summary.unused[f"{self._run.venue} {self._run.market} {lines[at].line.channel}"] += 1
 
     def _now(self, entry: Line) -> Now:
+        """Give the line's time. Time never goes back, and stands still where a line does not tell it."""
         wall = entry.wall_us
-        if wall is None:
-            return Now(1, None)
-        if self._start_us is None:
-            self._start_us = wall
-        return Now((wall - self._start_us) * 1_000 + 1, wall)
+        if wall is not None:
+            if self._start_us is None:
+                self._start_us = wall
+            self._mono_ns = max(self._mono_ns, (wall - self._start_us) * 1_000 + 1)
+        return Now(self._mono_ns, wall)
 
     def _wake_until(self, entry: Line, now: Now) -> None:
         """Let the deadlines before this line pass. Without receive times no time passes."""
@@ -254,15 +273,16 @@ class _Player:
     def _find(self, fetch: Fetch) -> int | None:
         """Give the index of the REST line that answers: at or after now (a listing also before)."""
         listing = fetch.symbol is None
-        for at, entry in enumerate(self._run.lines):
-            if entry.line.transport != "rest" or entry.used or at in self._due or (at < self._at and not listing):
+        for at in self._answers:
+            entry = self._run.lines[at]
+            if entry.used or at in self._due or (at < self._at and not listing):
                 continue
             if _answers(entry.line, fetch):
                 return at
         return None
 
     def _answer(self, fetch: Fetch, entry: Line, now: Now) -> None:
-        entry.used = fetch.symbol is not None
+        entry.given, entry.used = True, fetch.symbol is not None
         self._core.reply(fetch, Answer(entry.line.status or OK, body(entry.line), entry.line.request or ""), now)
 
     # -- both
@@ -295,4 +315,4 @@ def _answers(line: TapeLine, fetch: Fetch) -> bool:
     if url.path != fetch.path:
         return False
     asked = parse_qs(url.query)
-    return all(asked.get(key) == [value] for key, value in fetch.params if key in ("symbol", "pair"))
+    return all(asked.get(key) == [value] for key, value in fetch.params if key in NAMING)

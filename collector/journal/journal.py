@@ -66,6 +66,8 @@ class Journal:
         self.dropped = 0
         self.free: int | None = None
         """Free bytes of the file system at the last look."""
+        self.capacity: int | None = None
+        """Its size, bytes."""
         self._clock = clock
         self._listener = listener
         self._system = system
@@ -347,7 +349,7 @@ class Journal:
             self._due = self._due or old or live.size >= self.settings.segment_bytes
 
     def _look_at(self, space: Space) -> None:
-        self.free = space.free
+        self.free, self.capacity = space.free, space.total
         if self._failing is None and space.free < self._reserve:
             detail = f"{space.free} bytes are free, expected {self._reserve} or more (journal.reserve_bytes)"
             directory = self.settings.directory

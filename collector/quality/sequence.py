@@ -23,20 +23,25 @@ class IdSequence:
     last: int | None = None
     holes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=256))
 
-    def see(self, value: int) -> Seen:
-        """Take one id. After "gap" the new hole is `holes[-1]`."""
+    def see(self, value: int, first: int | None = None) -> Seen:
+        """Take one id, or all from `first` to `value` when one message stands for several.
+
+        After "gap" the new hole is `holes[-1]`. `value` names the message: it alone says whether it was seen before.
+        """
         last = self.last
-        if last is None or value == last + 1:
+        if first is None:
+            first = value
+        if last is None or first <= last + 1 <= value:
             self.last = value
             return "next"
         if value > last:
-            self.holes.append((last + 1, value - 1))
+            self.holes.append((last + 1, first - 1))
             self.last = value
             return "gap"
-        for index, (first, end) in enumerate(self.holes):
-            if first <= value <= end:
+        for index, (begin, end) in enumerate(self.holes):
+            if begin <= value <= end:
                 del self.holes[index]
-                for part in ((first, value - 1), (value + 1, end)):
+                for part in ((begin, first - 1), (value + 1, end)):
                     if part[0] <= part[1]:
                         self.holes.append(part)
                 return "late"

@@ -58,13 +58,32 @@ class Parts:
     tracer: Tracer
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Shared:
+    """What everything of one pool shares, also two markets of a venue: they count against the same address."""
+
+    budget: Budget
+    connects: ConnectBudget
+    pool: PoolObserver
+
+
 def build_feeds(parts: Parts) -> list[Placed]:
     """One feed per connection, for every venue that is enabled."""
-    return [
-        placed
-        for name, settings in parts.config.enabled_venues().items()
-        for placed in _venue_feeds(parts, parts.venues[name], settings)
-    ]
+    pools: dict[str, _Shared] = {}
+    placed: list[Placed] = []
+    for name, settings in parts.config.enabled_venues().items():
+        venue = parts.venues[name]
+        facts = facts_of(venue, settings)
+        shared = pools.get(facts.pool.name) or _shared(parts, facts)
+        pools[facts.pool.name] = shared
+        placed += _venue_feeds(parts, venue, settings, facts, shared)
+    return placed
+
+
+def _shared(parts: Parts, facts: Facts) -> _Shared:
+    budget = Budget(facts.pool.name, facts.pool.limit, facts.pool.interval_s, parts.clock)
+    pool = PoolObserver(parts.metrics, facts.venue, budget, lambda: parts.clock().mono_ns, parts.tracer)
+    return _Shared(budget, ConnectBudget(*facts.connects, parts.clock), pool)
 
 
 def wanted_of(config: Config, venue: VenueConfig, served: Sequence[Channel]) -> list[list[Wanted]]:
@@ -100,11 +119,7 @@ def facts_of(venue: Venue, settings: VenueConfig) -> Facts:
     return facts
 
 
-def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig) -> Iterator[Placed]:
-    facts = facts_of(venue, settings)
-    budget = Budget(facts.pool.name, facts.pool.limit, facts.pool.interval_s, parts.clock)
-    connects = ConnectBudget(*facts.connects, parts.clock)
-    pool = PoolObserver(parts.metrics, facts.venue, budget, lambda: parts.clock().mono_ns, parts.tracer)
+def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig, facts: Facts, shared: _Shared) -> Iterator[Placed]:
     by_name = frozenset(settings.instruments or ())
     split = [
         (endpoint.path, share)
@@ -140,17 +155,17 @@ def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig) -> Iterator[
         rest = RestClient(
             parts.session,
             facts.rest_urls[0],
-            budget,
+            shared.budget,
             parts.clock,
             used_header=facts.pool.used_header,
             throttled=venue.throttle_seconds,
-            on_call=pool.call,
+            on_call=shared.pool.call,
         )
         network = Network(
             parts.session,
             facts.ws_urls[0] + path,
             rest,
-            connects,
+            shared.connects,
             WebSocketOptions(max_frame_bytes=facts.max_frame_bytes),
         )
         journeys = None

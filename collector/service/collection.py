@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from collector.clock import Clock, Now
-    from collector.records import Gap, Record
+    from collector.records import Gap, Market, Record
     from collector.venues.protocol import Core, StreamStatus
 
 STOP_S = 2.0
@@ -142,13 +142,14 @@ class Collection:
         """Facts for /health."""
         streams = {id(place): place.feed.core.streams() for place in self.placed}
         assumed = self._assumed([(place, streams[id(place)]) for place in self.placed])
-        found: dict[str, list[Placed]] = {}
+        found: dict[tuple[str, Market], list[Placed]] = {}
         for place in self.placed:
-            found.setdefault(place.feed.core.facts.venue, []).append(place)
+            facts = place.feed.core.facts
+            found.setdefault((facts.venue, facts.market), []).append(place)
         return [
             VenueFacts(
                 venue=venue,
-                market=places[0].feed.core.facts.market,
+                market=market,
                 connections=[
                     ConnectionFacts(
                         name=place.feed.name,
@@ -162,7 +163,7 @@ class Collection:
                 ],
                 assumed=assumed - places[0].by_name,
             )
-            for venue, places in found.items()
+            for (venue, market), places in found.items()
         ]
 
     def _assumed(self, streams: Sequence[tuple[Placed, Sequence[StreamStatus]]]) -> frozenset[str]:

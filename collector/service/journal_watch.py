@@ -6,6 +6,7 @@ with every burst) and must never fail: it is called from inside the journal.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +55,9 @@ class JournalWatch:
         gauge = self._metrics.gauge
         gauge("marketprism.journal.segments").watch(lambda: journal.segments)
         gauge("marketprism.journal.size").watch(lambda: journal.size)
-        gauge("marketprism.journal.free").watch(lambda: journal.free if journal.free is not None else float("nan"))
+        gauge("marketprism.journal.free").watch(lambda: _known(journal.free))
+        gauge("marketprism.journal.capacity").watch(lambda: _known(journal.capacity))
+        gauge("marketprism.journal.limit").watch(lambda: journal.settings.retain_bytes)
         gauge("marketprism.journal.state").watch(lambda: 0 if journal.failing else 1)
         return lambda: self._facts(journal)
 
@@ -151,6 +154,10 @@ class JournalWatch:
     def delete_failed(self, path: Path, detail: str) -> None:
         """Log that a segment stays although it should go."""
         log.error("marketprism.journal.delete_failed", segment=path.name, error_message=detail)
+
+
+def _known(size: int | None) -> float:
+    return math.nan if size is None else size
 
 
 def _why(failing: Failing) -> str:

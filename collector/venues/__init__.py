@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from collector.venues import binance, kraken
+from collector.venues import binance, coinbase, kraken, okx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +23,10 @@ class Venue(NamedTuple):
 
 VENUES: Mapping[str, Venue] = {  # by the name of its section in the configuration
     "binance": Venue(binance.FACTS, binance.BinanceCore, binance.throttle_seconds),
+    "binance_usdm": Venue(binance.USDM_FACTS, binance.BinanceCore, binance.throttle_seconds),
+    "okx": Venue(okx.FACTS, okx.OkxCore, okx.throttle_seconds),
+    "okx_swap": Venue(okx.SWAP_FACTS, okx.OkxCore, okx.throttle_seconds),
+    "coinbase": Venue(coinbase.FACTS, coinbase.CoinbaseCore, coinbase.throttle_seconds),
     "kraken": Venue(kraken.FACTS, kraken.KrakenCore, kraken.throttle_seconds),
 }
 

@@ -7,7 +7,7 @@ the book says. A stream only ever speaks through its core's output.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from msgspec.structs import replace
 
@@ -242,7 +242,7 @@ class Stream:
             self.record(self.gap_record(cause, now, first=first, last=last, count=count))
         if told.filled is not None:
             self.record(self.gap_record("sequence", now, first=told.filled, last=told.filled, count=1, repaired=True))
-        if not told.bars:
+        if not told.bars and (marked or bar.open_ts < cast("Candle", self.bars.current).open_ts):
             self.counted("duplicate", f"bar of {bar.open_ts}")
             return
         proof: VerifiedBy | None = "sequence" if marked else by
@@ -263,7 +263,7 @@ class Stream:
         if self.known is None or replace(record, ts=self.known.ts, recv_ts=self.known.recv_ts) != self.known:
             self.known = record
             self.plain(record, now)
-        elif self.verdict.state == "syncing":  # no news since the connection ended
+        elif self.verdict.state != "unverifiable":
             self.judge("unverifiable", now)
 
     def listed(self, entry: Instrument, now: Now) -> None:

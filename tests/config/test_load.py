@@ -188,6 +188,11 @@ def test_variables_that_kubernetes_makes_of_a_service_are_no_settings() -> None:
     assert load(None, ENVIRON | links) == load(None, ENVIRON)
 
 
+def test_variables_of_the_alerting_are_not_the_collectors() -> None:
+    alerting = {"MARKETPRISM_BRIDGE_TOKEN": "x", "MARKETPRISM_ALERT_EMAIL_TO": "x"}
+    assert load(None, ENVIRON | alerting) == load(None, ENVIRON)
+
+
 def test_null_and_an_empty_variable_mean_the_default(config_yaml: Path) -> None:
     config_yaml.write_text("web: {port: null}\njournal:\nlog: {level: ~}\n")
     assert load(config_yaml, ENVIRON | {"MARKETPRISM_WEB__HOST": ""}) == load(None, ENVIRON)

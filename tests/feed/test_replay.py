@@ -149,7 +149,7 @@ def test_an_answer_for_another_symbol_is_not_taken(tmp_path: Path) -> None:
     other = rest(depth_book(10, BIDS, ASKS), DEPTH_REQUEST.replace("BTC", "ETH"), 2)
     result = replayed(write(tmp_path / "a.jsonl", [*SESSION[:2], other, *SESSION[3:]]))
     assert result.code == 1
-    assert "REST lines that nothing asked for: binance spot 2" in result.err  # the listing came before the book
+    assert "REST lines that nothing asked for: binance spot book 1\n" in result.err
 
 
 def test_a_listing_may_also_come_from_an_earlier_line(tmp_path: Path) -> None:
@@ -200,13 +200,13 @@ def test_a_checksum_mismatch_that_healed_by_itself_is_a_finding(tmp_path: Path) 
 def test_what_is_not_spoken_yet_is_counted_by_name_and_is_no_finding(tmp_path: Path) -> None:
     lines = [
         *SESSION,
-        ws("{}", 9, market="usdm-futures"),
-        ws("{}", 9, exchange="okx"),
-        ws({"stream": "btcusdt@kline_1m", "data": {}}, 9),
+        ws("{}", 9, market="options"),
+        ws("{}", 9, exchange="okx", market="options"),
+        ws({"stream": "btcusdt@avgPrice", "data": {}}, 9),
     ]
     result = replayed(write(tmp_path / "a.jsonl", lines))
     assert result.code == 0
-    for name in ("binance usdm-futures book 1", "okx spot book 1", "binance spot kline 1"):
+    for name in ("binance options book 1", "okx options book 1", "binance spot avgPrice 1"):
         assert f"not spoken yet: {name}" in result.err
 
 

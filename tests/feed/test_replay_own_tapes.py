@@ -11,6 +11,14 @@ import pytest
 from collector.feed.replay import replay
 
 TAPES = Path(__file__).parents[1] / "tapes"
+VENUES = {
+    "binance": "binance spot",
+    "binance_usdm": "binance perp",
+    "okx": "okx spot",
+    "okx_swap": "okx perp",
+    "coinbase": "coinbase spot",
+    "kraken": "kraken spot",
+}
 
 
 def run(path: Path) -> tuple[int, bytes, str]:
@@ -18,15 +26,24 @@ def run(path: Path) -> tuple[int, bytes, str]:
     return replay([path], out, err, strict=True), out.getvalue(), err.getvalue()
 
 
-@pytest.mark.parametrize("venue", ["binance", "kraken"])
+@pytest.mark.parametrize("venue", VENUES)
 def test_a_recording_that_ended_in_order_is_clean_and_replays_byte_for_byte(venue: str) -> None:
     code, out, err = run(TAPES / f"{venue}.jsonl")
     assert code == 0, err
-    assert f"{venue} spot BTC-USDT book: in_sync" in err
+    assert f"{VENUES[venue]} BTC-USDT book: in_sync" in err
     assert (code, out, err) == run(TAPES / f"{venue}.jsonl")
+    assert "not spoken" not in err
 
 
-@pytest.mark.parametrize("venue", ["binance", "kraken"])
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_tape_holds_every_channel_of_its_venue(venue: str) -> None:
+    _, out, _ = run(TAPES / f"{venue}.jsonl")
+    types = {json.loads(line)["type"] for line in out.splitlines()}
+    perpetual = {"FundingRate", "OpenInterest", "Liquidation"} if venue in ("binance_usdm", "okx_swap") else set()
+    assert types >= {"Trade", "Quote", "Ticker", "BookSnapshot", "BookDelta", "Candle", "Instrument"} | perpetual
+
+
+@pytest.mark.parametrize("venue", VENUES)
 def test_a_book_message_lost_from_a_tape_is_named_or_changes_nothing(venue: str, tmp_path: Path) -> None:
     lines = (TAPES / f"{venue}.jsonl").read_text().splitlines(keepends=True)
     books = [at for at, line in enumerate(lines) if json.loads(line)["channel"] == "book"]
@@ -40,9 +57,22 @@ def test_a_book_message_lost_from_a_tape_is_named_or_changes_nothing(venue: str,
             assert _book(err) == whole
         else:
             named += 1
-            assert f"{venue} spot BTC-USDT book:" in err
+            assert f"{VENUES[venue]} BTC-USDT book:" in err
             assert "damaged.jsonl:" in err
     assert named > 3
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_book_message_that_is_cut_short_is_named(venue: str, tmp_path: Path) -> None:
+    lines = (TAPES / f"{venue}.jsonl").read_text().splitlines(keepends=True)
+    at = [at for at, line in enumerate(lines) if json.loads(line)["channel"] == "book"][9]
+    entry = json.loads(lines[at])
+    lines[at] = json.dumps(entry | {"raw": entry["raw"][:-9]}) + "\n"
+    damaged = tmp_path / "damaged.jsonl"
+    damaged.write_text("".join(lines))
+    code, _, err = run(damaged)
+    assert code == 1
+    assert f"undecodable (json: Input data was truncated) at {damaged}:{at + 1}" in err
 
 
 def test_a_tape_whose_time_jumps_by_years_is_not_lived_through_second_by_second(tmp_path: Path) -> None:

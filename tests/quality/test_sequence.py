@@ -54,3 +54,20 @@ def test_whatever_the_order_each_id_is_new_once_and_what_is_missing_is_in_a_hole
     assert len(new) == len(set(new))
     assert set(range(order[0], 12)) <= set(new)
     assert not sequence.holes
+
+
+def test_one_message_may_stand_for_several_ids() -> None:
+    sequence = IdSequence()
+    assert [sequence.see(value, first) for value, first in ((3, 1), (6, 4), (12, 10), (9, 8), (7, 7), (12, 10))] == [
+        "next", "next", "gap", "late", "late", "duplicate",
+    ]  # fmt: skip
+    assert not sequence.holes
+
+
+def test_the_last_of_several_ids_alone_says_whether_they_were_seen() -> None:
+    sequence = IdSequence()
+    assert [sequence.see(value, first) for value, first in ((5, 5), (7, 4), (12, 11), (9, 6))] == [
+        "next", "next", "gap", "late",
+    ]  # fmt: skip
+    assert list(sequence.holes) == [(10, 10)]
+    assert sequence.see(12, 9) == "duplicate"

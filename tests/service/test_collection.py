@@ -231,3 +231,13 @@ def test_an_instrument_asked_of_a_venue_by_name_is_not_assumed() -> None:
     collection.placed = [Placed(feed, Note(), frozenset({"BTC-USDT"}))]
     feed.fake_core.statuses = [status("BTC-USDT"), status("ETH-USDT")]
     assert assumed(collection) == {"ETH-USDT"}
+
+
+def test_two_markets_of_one_exchange_are_reported_apart() -> None:
+    collection, (spot, perp) = collection_of(None, 1, 1)
+    perp.fake_core.facts = VENUES["binance_usdm"].facts
+    spot.fake_core.statuses = perp.fake_core.statuses = [status("BTC-USDT")]
+    assert [(venue.venue, venue.market, len(venue.connections)) for venue in collection.venues()] == [
+        ("binance", "spot", 1),
+        ("binance", "perp", 1),
+    ]

@@ -216,6 +216,8 @@ def test_what_the_journal_does_is_counted_and_shown(tmp_path: Path, metrics: Met
     size = sum(path.stat().st_size for path in tmp_path.glob("*.jsonl"))
     assert shown(metrics, "marketprism_journal_accepted_size_bytes_total") == size
     assert shown(metrics, "marketprism_journal_state") == 1
+    assert 0 < shown(metrics, "marketprism_journal_free_bytes") < shown(metrics, "marketprism_journal_capacity_bytes")
+    assert shown(metrics, "marketprism_journal_limit_bytes") == JournalSettings(directory=tmp_path).retain_bytes
 
 
 def test_every_word_of_the_journal_becomes_a_count_or_a_line(

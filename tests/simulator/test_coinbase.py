@@ -364,3 +364,16 @@ async def test_a_tape_is_played_with_the_numbers_of_the_connection(start: Start)
         (event,) = events(got, "market_trades")
     (real,) = [json.loads(one["raw"]) for one in lines("coinbase.ws.jkorf.jsonl") if one["channel"] == "trade"]
     assert event == real["events"][0]
+
+
+async def test_a_subscription_can_be_rejected_or_acknowledged_without_data(start: Start) -> None:
+    async with coinbase(start) as harness:
+        client = await connect(harness)
+        await fault(harness, "reject_subscribe", venue="coinbase", channel="trades")
+        await fault(harness, "ack_without_data", venue="coinbase", channel="book")
+        (refused,) = await client.subscribe("market_trades", BTC)
+        assert refused == {"type": "error", "message": "Subscription rejected"}
+        (answer,) = await client.subscribe("level2", BTC)
+        assert (answer["channel"], answer["sequence_num"]) == ("subscriptions", 0)
+        await harness.simulator.step(20, "coinbase", BTC)
+        assert await client.read() == []

@@ -325,3 +325,15 @@ async def test_a_fault_can_choose_snapshots_alone(harness: Harness) -> None:
     ]
     await harness.simulator.step(30, "kraken", "BTC-USD")
     assert {one["type"] for one in await client.read()} == {"update"}
+
+
+async def test_a_frame_that_is_held_back_is_never_sent_to_another_venues_subscribers(start: Start) -> None:
+    both = {"venues": ("binance", "binance_usdm"), "symbols": ("BTC-USDT", "BTC-USDT-PERP")}
+    async with start(**both) as harness:
+        spot = await harness.connect("/binance/ws/btcusdt@trade")
+        perpetual = await harness.connect("/binance_usdm/public/ws/btcusdt@trade")
+        await fault(harness, "reorder", **BTC, channel="trades", count=20)
+        await harness.simulator.step(300)
+        mine, others = await spot.read(), await perpetual.read()
+    assert not {one["t"] for one in mine} & {one["t"] for one in others}
+    assert len(mine) > 1 < len(others)
