@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --no-input
 CODE := $(wildcard collector telemetry alerting simulator benchmarks tools tests)
 # Modules that write committed files from the code that they describe; each takes --check.
-GENERATORS := telemetry.generate collector.docs collector.describe_records
+GENERATORS := telemetry.generate collector.docs collector.describe_records alerting.rules alerting.alertmanager
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-full lint format types soak fuzz bench docs lock build hooks clean tools stack
+.PHONY: help install demo test test-full lint format types soak weather fuzz bench docs lock build hooks clean tools stack
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ types: $(VENV)/.dev ## strict types
 
 soak: $(VENV)/.dev ## what takes minutes to hours: fifty kills under load
 	$(BIN)/pytest -m soak
+
+weather: $(VENV)/.dev tools ## an hour of normal weather: nothing but Watchdog may fire
+	$(BIN)/pytest -m weather
 
 fuzz: $(VENV)/.dev ## the property tests with fresh random input, a hundred times as much of it
 	$(BIN)/pytest -m "(hypothesis or fuzz) and not soak and not weather" --hypothesis-profile=fuzz
@@ -73,7 +76,7 @@ clean: ## remove all that make made
 tools: $(BIN)/python ## build the real OpenTelemetry Collector, Prometheus, Jaeger, Alertmanager: once, then cached
 	@$(BIN)/python -m tools.build
 
-stack: tools ## run the real OpenTelemetry Collector, Prometheus and Jaeger on otel/ and prometheus/ until Ctrl-C
+stack: $(VENV)/.demo tools ## run the real OpenTelemetry Collector, Prometheus, Alertmanager, bridge, Jaeger until Ctrl-C
 	@exec $(BIN)/python -m tools.stack
 
 # An environment is made once, and again when its lock or pyproject.toml changes.

@@ -19,7 +19,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
+from alerting.commands import add_commands
+from alerting.errors import AlertingError
 from collector.config import Config, ConfigError, load
+from collector.config.model import data_directory
 from collector.config.source import CONFIG_VARIABLE
 
 EXIT_OK, EXIT_FOUND, EXIT_UNUSABLE, EXIT_INTERRUPTED, EXIT_PIPE = 0, 1, 2, 130, 141
@@ -123,6 +126,7 @@ def build_parser() -> Parser:
         default="marketprism.yaml",
         help="the new file; - is stdout (default: %(default)s)",
     )
+    add_commands(command, lambda: data_directory(os.environ))
     return parser
 
 
@@ -196,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
-    except (ConfigError, UnusableError) as error:
+    except (ConfigError, UnusableError, AlertingError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_UNUSABLE
     except BrokenPipeError:

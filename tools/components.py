@@ -3,22 +3,31 @@ ready.
 
 Owns the ports and the folder layout. It must never start anything: `stack` does. The committed configs in otel/ and
 prometheus/ are used as they are: the collector and Jaeger read their addresses from STACK_ variables, and Prometheus,
-which reads none, finds its targets in files that are written here.
+which reads none, finds its targets in files that are written here. Alertmanager's configuration follows from the
+MARKETPRISM_ALERT_ and MARKETPRISM_BRIDGE_ variables.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import socket
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from alerting.alertmanager.__main__ import said, write
+from alerting.alertmanager.settings import PREFIX, read
+from alerting.bridge.settings import PREFIX as BRIDGE
+from alerting.errors import AlertingError
 from tools.programs import ROOT, ToolsError, path
 
 HOST = "127.0.0.1"
 LOGS_FILE = "otel-logs.jsonl"
+INSTANCE = "STACK_COLLECTOR_INSTANCE"
+"""The variable with the collector's `instance_id`: by this label the alert of a dead collector silences its feeds'."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +43,8 @@ class Ports:
     jaeger_otlp: int = 4319
     jaeger_health: int = 13134
     jaeger_metrics: int = 8889
+    alertmanager: int = 9093
+    bridge: int = 8081
     collector: int = 8080
 
     @classmethod
@@ -44,26 +55,26 @@ class Ports:
             ToolsError: a variable is no port.
         """
         chosen = {}
-        for field in fields(cls):
-            text = environment.get(variable(field.name))
+        for port in fields(cls):
+            text = environment.get(variable(port.name))
             if text:
                 if not (text.isdecimal() and 0 < int(text) < 65536):
-                    raise ToolsError(f"{variable(field.name)} is {text!r}: expected a port, 1 to 65535")
-                chosen[field.name] = int(text)
+                    raise ToolsError(f"{variable(port.name)} is {text!r}: expected a port, 1 to 65535")
+                chosen[port.name] = int(text)
         return cls(**chosen)
 
     @classmethod
     def free(cls) -> Ports:
         """Ports that nobody uses now, so that several stacks run on one machine."""
         with ExitStack() as held:
-            sockets = {field.name: held.enter_context(socket.socket()) for field in fields(cls)}
+            sockets = {port.name: held.enter_context(socket.socket()) for port in fields(cls)}
             for taken in sockets.values():
                 taken.bind((HOST, 0))
             return cls(**{name: taken.getsockname()[1] for name, taken in sockets.items()})
 
     def variables(self) -> dict[str, str]:
         """What the configs in otel/ read."""
-        return {variable(field.name): str(getattr(self, field.name)) for field in fields(self)}
+        return {variable(port.name): str(getattr(self, port.name)) for port in fields(self)}
 
 
 def variable(port: str) -> str:
@@ -89,8 +100,33 @@ class Component:
     log: Path
 
 
-def components(ports: Ports, data: Path) -> list[Component]:
+@dataclass(frozen=True, kw_only=True)
+class Alerts:
+    """Who is told of alerts (the variables that say it), of which collector, by which rules."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    instance: str = ""
+    rules: Path = ROOT / "prometheus" / "rules"
+    faster: int = 1
+    """What every duration of these rules was divided by, for tests: how long a sample counts is divided as well."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Alerts:
+        """What the variables say."""
+        mine = {name: text for name, text in environment.items() if name.startswith((PREFIX, BRIDGE))}
+        return cls(environment=mine, instance=environment.get(INSTANCE, ""))
+
+    def variables(self, ports: Ports, data: Path) -> dict[str, str]:
+        """All that Alertmanager's configuration and the bridge read; the token is of this stack's own making."""
+        ours = {f"{BRIDGE}LISTEN": f"{HOST}:{ports.bridge}", f"{BRIDGE}DATA": str(data / "bridge")}
+        if f"{BRIDGE}TOKEN" not in self.environment:
+            ours[f"{BRIDGE}TOKEN_FILE"] = str(data / "bridge-token")
+        return {**ours, **self.environment}
+
+
+def components(ports: Ports, data: Path, alerts: Alerts | None = None) -> list[Component]:
     """All components in the order of their start: first who receives, last who sends. Writes nothing."""
+    alerts = alerts or Alerts()
     at = {name: f"http://{HOST}:{port}" for name, port in vars(ports).items()}
     shared = ports.variables() | {
         "STACK_PROMETHEUS_URL": at["prometheus"],
@@ -99,17 +135,19 @@ def components(ports: Ports, data: Path) -> list[Component]:
     }
 
     # This Jaeger traces every query of its own to OTEL_EXPORTER_OTLP_ENDPOINT and has no setting against it.
-    own = {"OTEL_TRACES_SAMPLER": "always_off", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{ports.jaeger_otlp}"}
+    silent = {"OTEL_TRACES_SAMPLER": "always_off", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{ports.jaeger_otlp}"}
+    bridge = alerts.variables(ports, data) | {"OTEL_EXPORTER_OTLP_ENDPOINT": at["otlp_http"]}
+    own = {"jaeger": silent, "bridge": bridge}
 
     def component(name: str, *arguments: str, takes: Iterable[str], ready: str, url: str, serves: str) -> Component:
         return Component(
             name=name,
-            command=(str(path(name)), *arguments),
+            command=(sys.executable, *arguments) if name == "bridge" else (str(path(name)), *arguments),
             takes={port: getattr(ports, port) for port in takes},
             ready=ready,
             url=url,
             serves=serves,
-            environment=shared | own if name == "jaeger" else shared,
+            environment=shared | own.get(name, {}),
             folder=data,
             log=data / f"{name}.log",
         )
@@ -124,6 +162,31 @@ def components(ports: Ports, data: Path) -> list[Component]:
             serves="/api/traces, /api/services",
         ),
         component(
+            "bridge",
+            "-m",
+            "collector",
+            "bridge",
+            takes=("bridge",),
+            ready=f"{at['bridge']}/ready",
+            url=at["bridge"],
+            serves="/health, /metrics; takes alerts to DingTalk, WeCom and its log",
+        ),
+        component(
+            "alertmanager",
+            f"--config.file={data / 'alertmanager' / 'alertmanager.yml'}",
+            f"--storage.path={data / 'alertmanager' / 'data'}",
+            f"--web.listen-address={HOST}:{ports.alertmanager}",
+            f"--web.external-url={at['alertmanager']}",
+            "--cluster.listen-address=",
+            "--enable-feature=utf8-strict-mode,receiver-name-in-metrics",
+            # After a restart: until Prometheus has told everything again (its resend-delay, below), nothing is told.
+            "--dispatch.start-delay=5s",
+            takes=("alertmanager",),
+            ready=f"{at['alertmanager']}/-/ready",
+            url=at["alertmanager"],
+            serves="/api/v2/alerts, /api/v2/silences",
+        ),
+        component(
             "prometheus",
             f"--config.file={data / 'prometheus' / 'prometheus.yml'}",
             f"--storage.tsdb.path={data / 'prometheus' / 'tsdb'}",
@@ -132,6 +195,7 @@ def components(ports: Ports, data: Path) -> list[Component]:
             "--enable-feature=exemplar-storage",
             # An Alertmanager that was down is told again this soon; the default is a minute.
             "--rules.alert.resend-delay=5s",
+            f"--query.lookback-delta={300 // alerts.faster}s",
             takes=("prometheus",),
             ready=f"{at['prometheus']}/-/ready",
             url=at["prometheus"],
@@ -148,23 +212,42 @@ def components(ports: Ports, data: Path) -> list[Component]:
     ]
 
 
-def prepare(ports: Ports, data: Path) -> None:
-    """Makes the folders, and Prometheus' configuration folder: the committed files, and the targets of these ports."""
+def prepare(ports: Ports, data: Path, alerts: Alerts | None = None) -> list[str]:
+    """Makes the folders, and what configures Prometheus (the committed files, the targets of these ports) and
+    Alertmanager; a line for each channel of alerts that is on or off.
+
+    Raises:
+        ToolsError: what configures the alerts is wrong.
+    """
+    alerts = alerts or Alerts()
     folder = data / "prometheus"
     targets = folder / "targets"
     targets.mkdir(parents=True, exist_ok=True)
     for committed in (ROOT / "prometheus").iterdir():
         link = folder / committed.name
         link.unlink(missing_ok=True)
-        link.symlink_to(committed)
+        link.symlink_to(alerts.rules.absolute() if committed.name == "rules" else committed)
     scraped = {
         "marketprism-collector": ports.collector,
         "otelcol": ports.otelcol_metrics,
         "jaeger": ports.jaeger_metrics,
         "prometheus": ports.prometheus,
+        "alertmanager": ports.alertmanager,
+        "bridge": ports.bridge,
     }
     for job, port in scraped.items():
-        (targets / f"{job}.json").write_text(json.dumps([{"targets": [f"{HOST}:{port}"]}]) + "\n")
+        labels = {"labels": {"instance": alerts.instance}} if job == "marketprism-collector" and alerts.instance else {}
+        (targets / f"{job}.json").write_text(json.dumps([{"targets": [f"{HOST}:{port}"], **labels}]) + "\n")
+    token = data / "bridge-token"
+    if not token.exists():
+        token.touch(mode=0o600)
+        token.write_text(secrets.token_hex(32))
+    try:
+        settings = read(alerts.variables(ports, data))
+    except AlertingError as error:
+        raise ToolsError(str(error)) from error
+    write(settings, data / "alertmanager")
+    return said(settings)
 
 
 def occupied(component: Component) -> list[str]:

@@ -1,4 +1,4 @@
-"""`make stack`: the real OpenTelemetry Collector, Prometheus and Jaeger on this machine, until Ctrl-C.
+"""`make stack`: the real OpenTelemetry Collector, Prometheus, Alertmanager, bridge and Jaeger here, until Ctrl-C.
 
 Owns the processes: it starts them in order, waits until each answers, watches them, and stops all in the reverse
 order, senders first so that what they hold still arrives. It must never leave a process behind, nor hide that one
@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn, Self
 
-from tools.components import LOGS_FILE, Component, Ports, components, occupied, prepare
+from tools.components import LOGS_FILE, Alerts, Component, Ports, components, occupied, prepare
 from tools.programs import ROOT, ToolsError
 
 DATA = ROOT / ".stack"
@@ -64,6 +64,7 @@ class Stack:
         ports: where everything listens; the design's ports by default.
         only: names of the components to start; all by default.
         data: folder for data and logs; kept.
+        alerts: who is told of alerts, of which collector, by which rules; the bridge's log alone by default.
         parts: what to run instead of the stack's own components.
         say: receives a line for each component that is ready.
 
@@ -77,13 +78,15 @@ class Stack:
         ports: Ports | None = None,
         only: Iterable[str] | None = None,
         data: Path = DATA,
+        alerts: Alerts | None = None,
         parts: Sequence[Component] | None = None,
         say: Callable[[str], None] = say,
     ) -> None:
         self.ports = ports or Ports()
         self.data = data.absolute()
         self.say = say
-        everything = components(self.ports, self.data) if parts is None else list(parts)
+        self.alerts = alerts or Alerts()
+        everything = components(self.ports, self.data, self.alerts) if parts is None else list(parts)
         self.components = chosen(everything, only)
         self.running: list[tuple[Component, subprocess.Popen[bytes]]] = []
 
@@ -113,26 +116,45 @@ class Stack:
         missing = [component.name for component in self.components if not Path(component.command[0]).is_file()]
         if missing:
             raise ToolsError(f"not built yet: {', '.join(missing)}; run `make tools`")
-        prepare(self.ports, self.data)
+        channels = prepare(self.ports, self.data, self.alerts)
         (self.data / ".gitignore").write_text("*\n")  # what a run leaves is nobody's to commit
-        # A person's own OTEL_ settings are for programs that send telemetry, not for these.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
         for component in self.components:
-            with component.log.open("wb") as log:
-                process = subprocess.Popen(  # noqa: S603 - our own arguments
-                    component.command,
-                    cwd=component.folder,
-                    env={**inherited, **component.environment},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C is for us alone, so that we stop them in order
-                )
-            self.running.append((component, process))
+            component.log.unlink(missing_ok=True)
+            self._spawn(component)
         for component in self.components:
             self.wait_ready(component)
             answers = "a page" if has_page(component.url) else "API only, no page"
-            self.say(f"{component.name:<11} {component.url}  {answers}: {component.serves}; log {component.log}")
+            self.say(f"{component.name:<12} {component.url}  {answers}: {component.serves}; log {component.log}")
+        for channel in channels:
+            self.say(f"alerts by {channel}")
+
+    def _spawn(self, component: Component) -> None:
+        # A person's own OTEL_ settings are for programs that send telemetry, not for these; the bridge has its own.
+        others = ("OTEL_", "MARKETPRISM_")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+        with component.log.open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own arguments
+                component.command,
+                cwd=component.folder,
+                env={**inherited, **component.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us alone, so that we stop them in order
+            )
+        self.running.append((component, process))
+
+    def begin(self, name: str) -> None:
+        """Starts one component again, returns when it is ready."""
+        component = next(component for component in self.components if component.name == name)
+        self._spawn(component)
+        self.wait_ready(component)
+
+    def end(self, name: str) -> None:
+        """Stops one component, as if it had failed."""
+        number = next(number for number, (component, _) in enumerate(self.running) if component.name == name)
+        component, process = self.running.pop(number)
+        self._end(component, process)
 
     def wait_ready(self, component: Component) -> None:
         """Returns when the component says that it is ready.
@@ -168,18 +190,20 @@ class Stack:
         """Stops all that still run, the last started first; kills what does not end in time, and says so."""
         try:
             while self.running:
-                component, process = self.running[-1]
-                process.terminate()
-                try:
-                    process.wait(STOPPED_WITHIN)
-                except subprocess.TimeoutExpired:
-                    self.say(f"{component.name} did not stop within {STOPPED_WITHIN:.0f} s: killed")
-                    process.kill()
-                    process.wait()
+                self._end(*self.running[-1])
                 self.running.pop()
         finally:  # whoever interrupts even this still leaves nothing behind
             for _, process in self.running:
                 process.kill()
+
+    def _end(self, component: Component, process: subprocess.Popen[bytes]) -> None:
+        process.terminate()
+        try:
+            process.wait(STOPPED_WITHIN)
+        except subprocess.TimeoutExpired:
+            self.say(f"{component.name} did not stop within {STOPPED_WITHIN:.0f} s: killed")
+            process.kill()
+            process.wait()
 
 
 def chosen(everything: Sequence[Component], only: Iterable[str] | None) -> list[Component]:
@@ -220,7 +244,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
     try:
-        stack = Stack(ports=Ports.from_environment(os.environ), only=options.names or None, data=options.data)
+        stack = Stack(
+            ports=Ports.from_environment(os.environ),
+            only=options.names or None,
+            data=options.data,
+            alerts=Alerts.from_environment(os.environ),
+        )
         with stack:
             say("all ready; Ctrl-C stops them")
             while True:

@@ -18,6 +18,8 @@ import yaml
 
 PREFIX = "MARKETPRISM_"
 CONFIG_VARIABLE = "MARKETPRISM_CONFIG"
+_ALERTING = ("MARKETPRISM_BRIDGE_", "MARKETPRISM_ALERT_")
+"""How settings of the alerting begin, which reads them itself."""
 # Kubernetes puts these beside a Service that is called marketprism; they are nobody's mistake
 _SERVICE_LINKS = re.compile(r"MARKETPRISM_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)")
 
@@ -121,7 +123,8 @@ def _section(node: yaml.MappingNode, name: str, prefix: str, loader: _Loader, mi
 def overlay_environ(section: Section, environ: Mapping[str, str]) -> None:
     """Put every `MARKETPRISM_A__B` variable at `a.b`, over what the file says."""
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name != CONFIG_VARIABLE and not _SERVICE_LINKS.fullmatch(name):
+        ours = name.startswith(PREFIX) and not name.startswith(_ALERTING)
+        if ours and name != CONFIG_VARIABLE and not _SERVICE_LINKS.fullmatch(name):
             overlay(section, name.removeprefix(PREFIX).lower().split("__"), environ[name], name)
 
 

@@ -12,7 +12,7 @@ from telemetry.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
 REGISTRY = load_registry()
-PATHS = [path for package in ("collector", "telemetry") for path in (ROOT / package).rglob("*.py")]
+PATHS = [path for package in ("collector", "telemetry", "alerting") for path in (ROOT / package).rglob("*.py")]
 SOURCES = {path: path.read_text("utf-8") for path in PATHS}
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tools import stack
-from tools.components import HOST, Component, Ports, components, occupied, prepare, variable
+from tools.components import HOST, Alerts, Component, Ports, components, occupied, prepare, variable
 from tools.programs import ROOT, ToolsError
 from tools.stack import Stack
 
@@ -68,7 +68,30 @@ def test_prometheus_finds_a_target_for_every_job_that_it_scrapes(tmp_path: Path)
         "otelcol": [{"targets": ["127.0.0.1:8888"]}],
         "jaeger": [{"targets": ["127.0.0.1:8889"]}],
         "prometheus": [{"targets": ["127.0.0.1:9090"]}],
+        "alertmanager": [{"targets": ["127.0.0.1:9093"]}],
+        "bridge": [{"targets": ["127.0.0.1:8081"]}],
     }
+
+
+def test_the_collectors_target_has_the_name_that_its_metrics_have(tmp_path: Path) -> None:
+    prepare(DEFAULTS, tmp_path, Alerts(instance="collector-1"))
+    target = json.loads((tmp_path / "prometheus" / "targets" / "marketprism-collector.json").read_text())
+    assert target == [{"targets": ["127.0.0.1:8080"], "labels": {"instance": "collector-1"}}]
+
+
+def test_without_any_channel_alerts_go_to_the_bridges_log_and_what_is_off_is_said(tmp_path: Path) -> None:
+    said = prepare(DEFAULTS, tmp_path)
+    assert said[0] == "log: on"
+    assert [line.partition(":")[0] for line in said if ": off" in line] == [
+        "slack", "email", "dingtalk", "wecom", "heartbeat",
+    ]  # fmt: skip
+    assert (tmp_path / "bridge-token").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_channel_that_is_configured_wrongly_is_named(tmp_path: Path) -> None:
+    wrong = Alerts(environment={"MARKETPRISM_ALERT_SLACK_URL_FILE": str(tmp_path / "none")})
+    with pytest.raises(ToolsError, match=r"MARKETPRISM_ALERT_SLACK_URL_FILE: .* cannot be read"):
+        prepare(DEFAULTS, tmp_path, wrong)
 
 
 def test_preparing_twice_leaves_the_same(tmp_path: Path) -> None:

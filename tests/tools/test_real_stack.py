@@ -153,12 +153,12 @@ def test_a_log_record_arrives_in_the_file_with_its_trace(stack: Stack) -> None:
     }
     send(stack, "logs", {"resourceLogs": [{"resource": RESOURCE, "scopeLogs": [{"logRecords": [record]}]}]})
     poll_until(lambda: "book gap" in stack.logs_file.read_text(), "the log line is in the file")
-    line = json.loads(stack.logs_file.read_text().splitlines()[-1])
+    line = json.loads(next(line for line in stack.logs_file.read_text().splitlines() if "book gap" in line))
     (written,) = line["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
     assert (written["body"], written["traceId"]) == ({"stringValue": "book gap"}, TRACE)
 
 
-@pytest.mark.parametrize("job", ["otelcol", "jaeger", "prometheus"])
+@pytest.mark.parametrize("job", ["otelcol", "jaeger", "prometheus", "alertmanager", "bridge"])
 def test_each_component_is_scraped(stack: Stack, job: str) -> None:
     poll_until(lambda: value(stack, f'up{{job="{job}"}}') == 1, f"{job} is scraped")
 
@@ -240,12 +240,12 @@ def test_ctrl_c_stops_the_stack_in_order_and_leaves_no_process(tmp_path: Path) -
     said = []
     for line in runner.stdout:
         said.append(line)
-        if "Ctrl-C" in line:
+        if "; Ctrl-C" in line:
             break
     assert [port for port in taken if bindable(port)] == []
     runner.send_signal(signal.SIGINT)
     rest, _ = runner.communicate(timeout=60)
     assert runner.returncode == 0
-    assert [line.split()[0] for line in said[:3]] == ["jaeger", "prometheus", "otelcol"]
+    assert [line.split()[0] for line in said[:5]] == ["jaeger", "bridge", "alertmanager", "prometheus", "otelcol"]
     assert rest == "stopped\n"
     assert [port for port in taken if not bindable(port)] == []

@@ -1,0 +1,199 @@
+"""Who watches the watching: telemetry that is lost or refused, notifications that fail, rules that would be blind.
+
+All of it is read where it does not ride on what it watches: components are scraped. `Watchdog` always fires; the far
+end misses it when everything here is dead. `Unanswered` raises what nobody has answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from alerting.rules import thresholds as at
+from alerting.rules.core import COLLECTOR_UP, INSTANCE
+from alerting.rules.model import CHANNELS, Priority, Rule
+from alerting.rules.promql import duration, metrics
+
+COLLECTOR_LIVES: Final = f"max({COLLECTOR_UP}) == 1"
+_SIGNAL, _REASON = "marketprism_telemetry_signal", "marketprism_telemetry_drop_reason"
+_ITEMS: Final = ("metric_points", "spans", "log_records")
+_LOST_BY_RECEIVER: Final = tuple(
+    (f"otelcol_{what}_{items}_total", f"{items.replace('_', ' ')} {said}")
+    for what, said in (
+        ("receiver_refused", "refused by"),
+        ("exporter_send_failed", "not sent by"),
+        ("exporter_enqueue_failed", "without room in the queue of"),
+    )
+    for items in _ITEMS
+)
+
+
+def _grown(metric: str) -> str:
+    """By how much it grew in five minutes, by instance; its first value where it was not there before.
+
+    The OpenTelemetry Collector has no counter of failures before the first one, which `increase` alone would miss:
+    https://github.com/open-telemetry/opentelemetry-collector/issues/15568
+    """
+    return (
+        f"sum by (instance) (increase({metric}[5m])) > 0\n"
+        f"    or sum by (instance) ({metric} unless {metric} offset 5m) > 0"
+    )
+
+
+def _named(expression: str, label: str, value: str) -> str:
+    return f'label_replace({expression}, "{label}", "{value}", "", "")'
+
+
+def _unanswered(priority: Priority) -> Rule:
+    hold_s = at.UNANSWERED_FOR_S[priority]
+    raised = "told to everyone again" if priority == "P1" else "raised to the channels of P1"
+    return Rule(
+        name="Unanswered",
+        priority="P1",
+        scope="watching",
+        value=f'ALERTS{{alertstate="firing", priority="{priority}", alertname!="Unanswered"}}',
+        hold_s=hold_s,
+        by=("instance",),
+        labels={
+            "alert": "{{ $labels.alertname }}",
+            "alertstate": "",
+            "was": priority,
+            "scope": "{{ $labels.scope }}",
+            "also": "",
+        },
+        summary="Nobody has answered {{ $labels.alertname }}.",
+        description=(
+            f"{{{{ $labels.alertname }}}} ({priority}) has been firing for {duration(hold_s)} and nobody has "
+            f"acknowledged it: {raised}. Who works on it runs `marketprism ack {{{{ $labels.alertname }}}}`."
+        ),
+        fault=f"a {priority} alert that nobody acknowledges",
+    )
+
+
+WATCHING: Final = (
+    Rule(
+        name="TelemetryStalled",
+        priority="P2",
+        scope="collector",
+        # Pushed series leave no mark when they end: those of ten minutes ago, less those of just now.
+        value=(
+            "(count by (instance) (count_over_time(marketprism_up[10m]))\n"
+            f"  unless count by (instance) (count_over_time(marketprism_up[{duration(at.TELEMETRY_SILENT_S)}])))\n"
+            f"and on () {COLLECTOR_LIVES}"
+        ),
+        hold_s=at.TELEMETRY_SILENT_FOR_S,
+        by=("instance",),
+        summary="A collector lives, but its metrics no longer arrive: the alerts on it are blind.",
+        description=(
+            f"No metric of {INSTANCE} has arrived for {duration(at.TELEMETRY_SILENT_S)}, "
+            "although it can be scraped; they come every 5 s."
+        ),
+        fault="the OpenTelemetry Collector is stopped",
+    ),
+    Rule(
+        name="TelemetryDropped",
+        priority="P3",
+        scope="watching",
+        value=(
+            f"sum by (instance, {_SIGNAL}, {_REASON}) (\n"
+            f'  increase(marketprism_telemetry_dropped_total{{{_REASON}!="rate"}}[5m])) > 0\nor '
+            + "\nor ".join(_named(f"\n    {_grown(metric)}", "lost", said) for metric, said in _LOST_BY_RECEIVER)
+        ),
+        by=("instance",),
+        labels={
+            "lost": (
+                f"{{{{ with $labels.{_SIGNAL} }}}}{{{{ . }}}}: {{{{ $labels.{_REASON} }}}}"
+                "{{ else }}{{ $labels.lost }}{{ end }}"
+            ),
+            _SIGNAL: "",
+            _REASON: "",
+        },
+        summary="Telemetry is lost: dropped by a sender or refused by a receiver.",
+        description=(
+            f'{{{{ $value | printf "%.0f" }}}} items in 5 min: {{{{ with $labels.{_SIGNAL} }}}}{{{{ . }}}} dropped '
+            f"({{{{ $labels.{_REASON} }}}}) by{{{{ else }}}}{{{{ $labels.lost }}}}{{{{ end }}}} {INSTANCE}."
+        ),
+        fault="Jaeger is stopped until the queues are full",
+    ),
+    Rule(
+        name="CardinalityOverflow",
+        priority="P3",
+        scope="watching",
+        value=(
+            "count by (instance, metric) (\n"
+            '  label_replace({otel_metric_overflow="true"}, "metric", "$1", "__name__", "(.+)"))'
+        ),
+        when="> 0",
+        by=("instance",),
+        summary="A metric has more series than it may have.",
+        description=f"{{{{ $labels.metric }}}} of {INSTANCE} has reached its bound: further series are one sum.",
+        fault="more endpoints than the bound of a metric",
+    ),
+    Rule(
+        name="NotificationFailing",
+        priority="P2",
+        scope="watching",
+        value=(
+            "label_replace(sum by (integration) (\n"
+            '  increase(alertmanager_notifications_failed_total{reason!="contextCanceled"}[5m])) > 0,\n'
+            '  "failing", "$1", "integration", "(.+)")\n'
+            "or label_replace(sum by (marketprism_alert_channel) (\n"
+            '  increase(marketprism_bridge_messages_total{marketprism_robot_outcome=~"failed|rejected"}[5m])) > 0,\n'
+            '  "failing", "$1", "marketprism_alert_channel", "(.+)")'
+        ),
+        labels={"integration": "", "marketprism_alert_channel": ""},
+        summary="Notifications by {{ $labels.failing }} fail.",
+        description=(
+            '{{ $value | printf "%.0f" }} notifications by {{ $labels.failing }} failed in 5 min. Whoever relies on '
+            "that channel learns of nothing."
+        ),
+        fault="one channel answers with an error",
+    ),
+    Rule(
+        name="ComponentDown",
+        priority="P2",
+        scope="watching",
+        value='up{job!="marketprism-collector"}',
+        when="== 0",
+        hold_s=at.COMPONENT_DOWN_FOR_S,
+        by=("instance",),
+        summary="{{ $labels.job }} is down.",
+        description="Prometheus cannot scrape {{ $labels.job }} at {{ $labels.instance }}.",
+        fault="Jaeger is stopped",
+    ),
+    Rule(
+        name="Watchdog",
+        priority=None,
+        scope="watching",
+        value="vector(1)",
+        summary="The way of the alerts works.",
+        description="Fires always. The heartbeat's far end calls when it does not come.",
+        fault="none: it always fires, and is missed when Prometheus or Alertmanager is dead",
+        absent="firing",
+    ),
+    *(_unanswered(priority) for priority in CHANNELS if priority in at.UNANSWERED_FOR_S),
+)
+
+
+def metric_missing(rules: Iterable[Rule]) -> Rule:
+    """The rule that fires when a metric is missing that one of these rules reads and every running collector sends."""
+    always = sorted(
+        {
+            metric
+            for rule in rules
+            for metric in metrics(rule.expression)
+            if metric.startswith(("marketprism_", "process_")) and not metric.startswith("marketprism_bridge_")
+        }
+    )
+    absent = "\n  or ".join(_named(f"absent({metric})", "metric", metric) for metric in always)
+    return Rule(
+        name="RuleMetricMissing",
+        priority="P3",
+        scope="watching",
+        value=f"({absent})\nand on () {COLLECTOR_LIVES}",
+        hold_s=at.METRIC_MISSING_FOR_S,
+        summary="A metric that alerts rely on is missing: they can never fire.",
+        description="{{ $labels.metric }} does not exist in Prometheus although a collector runs.",
+        fault="the collector exports no metrics",
+        absent="silent",
+    )
