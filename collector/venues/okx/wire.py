@@ -147,12 +147,6 @@ class StatusItem(Struct, rename="camel"):
     ts: str = ""
 
 
-class Named(Struct, rename="camel"):
-    """An item of which nothing but its owner can be read."""
-
-    inst_id: str = ""
-
-
 class Answer(Struct):
     """The envelope of every REST answer: `code` is "0", or says what is wrong."""
 
@@ -175,5 +169,4 @@ open_interest = msgspec.json.Decoder(list[OpenInterestItem]).decode
 liquidations = msgspec.json.Decoder(list[LiquidationItem]).decode
 instruments = msgspec.json.Decoder(list[InstrumentItem]).decode
 status = msgspec.json.Decoder(list[StatusItem]).decode
-named = msgspec.json.Decoder(list[Named]).decode
 answer = msgspec.json.Decoder(Answer).decode
