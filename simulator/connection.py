@@ -14,7 +14,7 @@ from simulator.clock import Clock
 from simulator.frames import BINARY, TEXT, Frame, Meter
 from simulator.limits import SlidingWindow
 
-QUEUE_BYTES = 64 * 1024 * 1024
+QUEUE_BYTES = 256 * 1024 * 1024  # a fault may send one message of 100 MB
 CLOSE_SECONDS = 1.0
 
 _Item = tuple[bytes, WSMsgType, str, float]
