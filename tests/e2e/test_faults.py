@@ -11,10 +11,18 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.rig import VENUES, Rig, poll_until
+from tests.e2e.rig import EVERY, VENUES, Rig, poll_until
 
 pytestmark = pytest.mark.full
-BOOKS = 4
+SYMBOLS = ("BTC-USDT", "ETH-USDT", "BTC-USDT-PERP", "ETH-USDT-PERP")
+LABELS: dict[str, dict[str, str]] = {
+    "binance": {"marketprism_venue": "binance", "marketprism_market": "spot"},
+    "binance_usdm": {"marketprism_venue": "binance", "marketprism_market": "perp"},
+    "okx": {"marketprism_venue": "okx"},
+    "coinbase": {"marketprism_venue": "coinbase"},
+    "kraken": {"marketprism_venue": "kraken"},
+}
+"""The simulator's venues, and how the collector's metrics call them."""
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     # Kraken's checksum covers ten levels of a thousand: of ten lost messages at least one is among them
@@ -28,27 +36,30 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "malformed": ({"kind": "malformed", "count": 2}, "undecodable"),
     "unknown type": ({"kind": "unknown_type", "count": 2}, "undecodable"),
     "binary": ({"kind": "binary", "count": 2}, "undecodable"),
-    "oversized": ({"kind": "oversized", "bytes": 20_000_000, "count": 1}, "reconnect"),
+    "oversized": ({"kind": "oversized", "bytes": 40_000_000, "count": 1}, "reconnect"),
     "close": ({"kind": "close", "code": 1001}, "reconnect"),
     "abort": ({"kind": "close", "abrupt": True}, "reconnect"),
     "slow": ({"kind": "slow", "ms": 50, "seconds": 2}, "none"),
     "clock skew": ({"kind": "clock_skew", "ms": -90_000, "seconds": 2}, "none"),
 }
-VENUE_FAULTS: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
-    "binance": {
-        "corrupt sequence": ({"kind": "corrupt", "how": "sequence", "channel": "book", "count": 2}, "gap"),
-        "stale snapshot": ({"kind": "rest_stale", "behind": 1000, "count": 2}, "none"),
-    },
-    "kraken": {
-        "corrupt checksum": ({"kind": "corrupt", "how": "checksum", "channel": "book", "count": 2}, "gap"),
-    },
+OWN_FAULTS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
+    "corrupt sequence": (
+        {"kind": "corrupt", "how": "sequence", "channel": "book", "count": 2},
+        "gap",
+        ("binance", "binance_usdm", "okx"),
+    ),
+    "stale snapshot": ({"kind": "rest_stale", "behind": 1000, "count": 2}, "none", ("binance", "binance_usdm")),
+    "corrupt checksum": ({"kind": "corrupt", "how": "checksum", "channel": "book", "count": 2}, "gap", ("kraken",)),
 }
+"""Faults that only some venues can have."""
 
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """One collector lives through all the faults of this module."""
-    with Rig(tmp_path_factory.mktemp("faults")) as rig:
+    """One collector of every venue lives through all the faults of this module."""
+    unlimited = tuple(part for venue in LABELS for part in ("--limit", f"{venue}.connects=10000"))
+    folder = tmp_path_factory.mktemp("faults")
+    with Rig(folder, rate=500, venues=EVERY, symbols=SYMBOLS, options=unlimited) as rig:
         rig.start()
         rig.wait_in_sync()
         yield rig
@@ -67,9 +78,9 @@ def fresh(tmp_path: Path) -> Iterator[Rig]:
 
 def _counts(rig: Rig, venue: str) -> dict[str, float]:
     return {
-        "gap": rig.metric("marketprism_gaps_total", marketprism_venue=venue),
-        "undecodable": rig.metric("marketprism_message_undecodable_total", marketprism_venue=venue),
-        "reconnect": rig.metric("marketprism_connection_attempts_total", marketprism_venue=venue),
+        "gap": rig.metric("marketprism_gaps_total", **LABELS[venue]),
+        "undecodable": rig.metric("marketprism_message_undecodable_total", **LABELS[venue]),
+        "reconnect": rig.metric("marketprism_connection_attempts_total", **LABELS[venue]),
     }
 
 
@@ -87,45 +98,50 @@ def _whole_again(rig: Rig) -> None:
         time.sleep(seconds)
         rig.settle()
         compared = rig.check_books()
-        if compared == BOOKS:
+        if compared == 2 * len(rig.venues):
             break
-    assert compared == BOOKS
+    assert compared == 2 * len(rig.venues)
     assert rig.check_trades() > 0
     rig.control("market", {"running": True})
 
 
-@pytest.mark.parametrize("venue", ["binance", "kraken"])
 @pytest.mark.parametrize("name", FAULTS)
 def test_after_a_fault_every_book_equals_the_ledger_and_every_trade_is_there_once_or_in_a_gap(
-    rig: Rig, venue: str, name: str
+    rig: Rig, name: str
 ) -> None:
-    _run_fault(rig, venue, *FAULTS[name])
+    _run_fault(rig, *FAULTS[name], tuple(LABELS))
 
 
-@pytest.mark.parametrize(("venue", "name"), [(venue, name) for venue, own in VENUE_FAULTS.items() for name in own])
-def test_after_a_fault_of_its_own_a_venue_is_whole_again(rig: Rig, venue: str, name: str) -> None:
-    _run_fault(rig, venue, *VENUE_FAULTS[venue][name])
+@pytest.mark.parametrize("name", OWN_FAULTS)
+def test_after_a_fault_of_its_own_a_venue_is_whole_again(rig: Rig, name: str) -> None:
+    _run_fault(rig, *OWN_FAULTS[name])
 
 
-def _run_fault(rig: Rig, venue: str, fault: dict[str, Any], seen_as: str) -> None:
+def _run_fault(rig: Rig, fault: dict[str, Any], seen_as: str, venues: tuple[str, ...]) -> None:
+    """Strike all these venues at once."""
     rig.wait_in_sync(60)
-    before = _counts(rig, venue)
-    rig.control("faults", {"venue": venue, **fault})
-    if seen_as in before:
-        poll_until(lambda: _counts(rig, venue)[seen_as] > before[seen_as], f"the fault is counted as {seen_as}", 30)
+    before = {venue: _counts(rig, venue) for venue in venues}
+    for venue in venues:
+        rig.control("faults", {"venue": venue, **fault})
+    if seen_as in before[venues[0]]:
+        poll_until(
+            lambda: all(_counts(rig, venue)[seen_as] > before[venue][seen_as] for venue in venues),
+            f"the fault is counted as {seen_as} of every venue",
+        )
     else:
         time.sleep(2.0)
     _whole_again(rig)
 
 
-@pytest.mark.parametrize("venue", ["binance", "kraken"])
+@pytest.mark.parametrize("venue", ["binance", "okx", "kraken"])
 def test_a_stalled_book_is_found_by_its_silence_although_the_socket_lives(rig: Rig, venue: str) -> None:
     rig.wait_in_sync(60)
     rig.fault("stall", venue, channel="book", symbol="BTC-USDT", heartbeats=True)
 
     def noticed() -> bool:
         rig.follow()
-        return any((gap.venue, gap.instrument, gap.cause) == (venue, "BTC-USDT", "stalled") for gap in rig.gaps)
+        stalled = {(gap.venue, gap.market, gap.instrument) for gap in rig.gaps if gap.cause == "stalled"}
+        return (venue, "spot", "BTC-USDT") in stalled
 
     poll_until(noticed, "the stall is a Gap", 60)
     _whole_again(rig)
@@ -219,15 +235,19 @@ def test_a_server_shutdown_notice_reconnects_at_once(rig: Rig) -> None:
     _whole_again(rig)
 
 
-def test_a_gap_of_one_symbol_leaves_the_other_symbols_of_the_venue_alone(tmp_path: Path) -> None:
-    with Rig(tmp_path, seed=3) as rig:
-        rig.start()
+def test_a_gap_taints_its_instrument_alone_and_on_coinbase_all_of_its_socket(tmp_path: Path) -> None:
+    with Rig(tmp_path, seed=3, rate=500, venues=EVERY, symbols=SYMBOLS) as rig:
+        rig.start(channels=["book"])
         rig.wait_in_sync()
-        for venue in ("binance", "kraken"):
-            rig.fault("drop", venue, channel="book", symbol="BTC-USDT", count=10)
-        poll_until(lambda: rig.metric("marketprism_gaps_total", marketprism_channel="book") >= 2, "both gaps are there")
+        for venue in LABELS:
+            perp = "-PERP" if venue == "binance_usdm" else ""
+            rig.fault("drop", venue, channel="book", symbol=f"BTC-USDT{perp}", count=10)
+        poll_until(lambda: all(_counts(rig, venue)["gap"] for venue in LABELS), "all gaps are there")
         rig.wait_in_sync()
         rig.settle()
         rig.check_books()
-        assert {(gap.venue, gap.instrument) for gap in rig.gaps} == {("binance", "BTC-USDT"), ("kraken", "BTC-USDT")}
+        alone = {("binance", "spot"), ("binance", "perp"), ("okx", "spot"), ("kraken", "spot")}
+        tainted = {(venue, market, "BTC-USDT") for venue, market in alone}
+        tainted |= {("coinbase", "spot", "BTC-USDT"), ("coinbase", "spot", "ETH-USDT")}
+        assert {(gap.venue, gap.market, gap.instrument) for gap in rig.gaps} == tainted
         assert rig.stop() == 0
