@@ -6,6 +6,7 @@ One core per (exchange, market, run), runs one after the other, in the order in 
 input by input. A foreign tape only holds what was received: `Send` is ignored, `Reconnect` counted, and a `Fetch`
 answered by the first unused REST line of the same endpoint and symbol at or after its time, at that line's place (a
 listing may also come from an earlier line); otherwise it fails as "not on tape", from which a core concludes nothing.
+What no core asks for, or no venue of ours speaks, is counted by name.
 Two replays of a tape are byte-identical: nothing here reads a clock.
 """
 
@@ -22,6 +23,7 @@ import msgspec
 from collector.clock import Now
 from collector.feed.summary import Summary
 from collector.feed.tape import Closed, Place, RunStart, TapeError, TapeLine, body, read_tape
+from collector.quality.candles import interval_us
 from collector.records import encode_lines
 from collector.venues import BY_MARKET
 from collector.venues.protocol import STATUS_NOT_ON_TAPE, Answer, CoreSettings, Fetch, Reconnect, Wanted
@@ -145,7 +147,7 @@ def _core(run: Run) -> Core:
 def _cause(entry: Line) -> str:
     try:
         return msgspec.json.decode(entry.line.raw, type=Closed).cause
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise TapeError(f"{entry.place}: a disconnected line must tell its cause: {error}") from error
 
 
@@ -157,10 +159,14 @@ def _recorded_core(run: Run) -> Core:
         start = msgspec.json.decode(first.line.raw, type=RunStart)
         settings = msgspec.convert(start.settings, CoreSettings)
         wanted = [msgspec.convert({"instrument": name, "channel": channel}, Wanted) for name, channel in start.wanted]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise TapeError(f"{first.place}: a recorded run must begin with a start line: {error}") from error
     venue = BY_MARKET[run.venue, run.market]
-    return venue.make_core(wanted, settings, venue.facts)
+    try:
+        interval_us(settings.candle_interval)
+        return venue.make_core(wanted, settings, venue.facts)
+    except (KeyError, ValueError) as error:
+        raise TapeError(f"{first.place}: no core can be made of this start line: {error}") from error
 
 
 class _Player:

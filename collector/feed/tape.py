@@ -114,7 +114,7 @@ def _read_line(path: Path, number: int, raw: bytes, *, last: bool, tolerate_torn
     except msgspec.ValidationError as error:
         wanted = "an object with exchange, transport (ws, rest), channel, raw"
         raise TapeError(f"{where}: is not a tape line: {error}; expected {wanted}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if last:
             if tolerate_torn:
                 return None

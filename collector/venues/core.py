@@ -18,7 +18,7 @@ from collector.books.book import Book
 from collector.books.contract import Identity
 from collector.books.sync import BookSync
 from collector.clock import MILLI_NS, SECOND_NS
-from collector.venues.protocol import WHOLE_VENUE, DeadLetter, Fetch, Output, StreamStatus
+from collector.venues.protocol import STATUS_TRANSPORT, WHOLE_VENUE, Answer, DeadLetter, Fetch, Output, StreamStatus
 from collector.venues.stream import Stream
 from collector.venues.watch import Watch
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collector.clock import Now
     from collector.records import Instrument, Record
     from collector.venues.polling import Poll
-    from collector.venues.protocol import Answer, Channel, CoreSettings, Facts, FrameKind, UndecodableReason
+    from collector.venues.protocol import Channel, CoreSettings, Facts, FrameKind, UndecodableReason
 
 TICK_NS = SECOND_NS
 BUSY_TICK_NS = 250 * MILLI_NS
@@ -37,6 +37,7 @@ BUSY_TICK_NS = 250 * MILLI_NS
 KEPT_LEVELS = 20_000
 """Levels a side that a book may grow to where the venue sets no bound: far beyond every published depth."""
 MOST_DETAIL = 500
+TOO_DEEP = "nested too deeply"
 
 
 class FieldError(ValueError):
@@ -123,7 +124,10 @@ class VenueCore(ABC):
     def frame(self, data: bytes, now: Now) -> FrameKind:
         """See `protocol.Core`."""
         self.watch.last_message_ns = now.mono_ns
-        return self.parse(data, now)
+        try:
+            return self.parse(data, now)
+        except RecursionError:  # msgspec's word for JSON that is nested deeper than anybody means
+            return self.dead("unknown", "json", TOO_DEEP, data, now)
 
     def binary(self, data: bytes, now: Now) -> FrameKind:
         """See `protocol.Core`."""
@@ -132,8 +136,14 @@ class VenueCore(ABC):
 
     def reply(self, fetch: Fetch, answer: Answer, now: Now) -> None:
         """See `protocol.Core`. Answers to requests of an earlier connection are void."""
-        if fetch.id in self._pending:
-            self.answered(fetch, self._pending.pop(fetch.id), answer, now)
+        if fetch.id not in self._pending:
+            return
+        stream = self._pending.pop(fetch.id)
+        try:
+            self.answered(fetch, stream, answer, now)
+        except RecursionError:
+            self.dead("unknown", "json", f"{fetch.endpoint}: {TOO_DEEP}", answer.body, now, ())
+            self.answered(fetch, stream, Answer(STATUS_TRANSPORT, b"", answer.request, TOO_DEEP), now)
 
     def wake(self, now: Now) -> None:
         """See `protocol.Core`."""

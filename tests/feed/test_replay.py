@@ -337,6 +337,12 @@ def own_tape(folder: Path) -> list[dict[str, Any]]:
     [
         (0, {"raw": "{}"}, "must begin with a start line"),
         (0, {"raw": '{"wanted":[["BTC-USDT","news"]],"settings":{}}'}, "must begin with a start line"),
+        (
+            0,
+            {"raw": '{"wanted":[["BTC-USDT","candles"]],"settings":{"candle_interval":"9x"}}'},
+            "no core can be made of this start line",
+        ),
+        (0, {"raw": '{"wanted":[["BTC-USDT","funding"]],"settings":{}}'}, "no core can be made of this start line"),
         (1, {"channel": "reborn"}, "unknown control line 'reborn'"),
         (4, {"raw": "{}"}, "a disconnected line must tell its cause"),
         (2, {"fetch": 77}, "answers request 77, which this run never made"),

@@ -336,3 +336,24 @@ def test_the_stream_of_all_tickers_gives_each_symbol_its_own() -> None:
     made.frame(data("!ticker@arr", [broken, ticker(symbol="ETHUSDT")["data"]]))
     assert len(made.of(Ticker)) == 3
     assert json.loads(made.dead[0].raw) == {"stream": "btcusdt@ticker", "data": broken}
+
+
+# -- what only others' tapes carry
+
+
+@pytest.mark.parametrize("answer", ['{"result":null,"id":"a-text"}', '{"result":null,"id":null}'])
+def test_an_answer_to_somebody_elses_request_is_control_and_no_dead_letter(answer: str) -> None:
+    made = Bench(BinanceCore((), CoreSettings(open_world=True)))
+    made.connect()
+    assert made.frame(answer) == "control"
+    assert made.dead == []
+
+
+def test_a_list_of_events_without_an_envelope_is_taken_one_by_one() -> None:
+    made = Bench(BinanceCore((), CoreSettings(open_world=True)))
+    made.connect()
+    one = {"e": "trade", "E": 1, "s": "BTCUSDT", "t": 7, "p": "1.0", "q": "2.0", "T": 1, "m": True, "M": True}
+    assert made.frame(json.dumps([one, {**one, "t": 8}])) == "trades"
+    assert [trade.id for trade in made.of(Trade)] == ["7", "8"]
+    assert made.frame("[]") == "unknown"
+    assert [letter.reason for letter in made.dead] == ["type"]

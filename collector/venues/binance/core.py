@@ -258,8 +258,12 @@ class BinanceCore(VenueCore):
     # -- frames ----------------------------------------------------------------------------------------------------
 
     def parse(self, data: bytes, now: Now) -> FrameKind:
-        """See `VenueCore`."""
+        """See `VenueCore`. A stream of all symbols without an envelope is a list of events."""
         try:
+            if data.startswith(b"["):
+                events = [bytes(event) for event in wire.several(data)]
+                if events and all(event.startswith(b"{") for event in events):
+                    return [self.parse(event, now) for event in events][-1]
             message = wire.envelope(data)
             name, body = message.stream, message.data
             if not name:
@@ -348,9 +352,10 @@ class BinanceCore(VenueCore):
 
     def _answer(self, message: wire.Envelope, data: bytes, now: Now) -> FrameKind:
         refusal = bytes(message.error).decode(errors="replace") or message.msg
-        if message.id is None and not refusal:
+        if message.id is None and not refusal and not bytes(message.result):
             return self.dead("unknown", "unknown_type", "neither a stream's message nor an answer", data, now, ())
-        for stream in self._control.pop(message.id or 0, ()):
+        ours = message.id if isinstance(message.id, int) else 0  # others' ids, on their tapes, may be text
+        for stream in self._control.pop(ours, ()):
             if refusal:
                 stream.rejected(refusal[:200], now, final=False)
             else:
