@@ -46,6 +46,11 @@ CORE: Final = (
             "{{ with $labels.instance }}Prometheus cannot scrape {{ . }}{{ else }}Prometheus has no collector to "
             "scrape{{ end }}. What is missed is lost where the exchange does not give it again."
         ),
+        summary_zh="采集器已停止：它不再采集任何行情。",
+        description_zh=(
+            "{{ with $labels.instance }}Prometheus 抓取不到 {{ . }}{{ else }}Prometheus 没有可抓取的采集器{{ end }}。"
+            "漏掉的数据若交易所不再提供，就永久丢失。"
+        ),
         span="marketprism.connection",
         fault="the collector is killed",
         absent="firing",
@@ -60,6 +65,8 @@ CORE: Final = (
         by=("instance",),
         summary="No exchange is connected.",
         description=f"{INSTANCE} has no connection to any exchange. Look at its own network first.",
+        summary_zh="没有连接到任何交易所。",
+        description_zh=f"{INSTANCE} 与所有交易所都没有连接。请先检查它自身的网络。",
         span="marketprism.connection",
         fault="every exchange refuses connections",
     ),
@@ -77,6 +84,12 @@ CORE: Final = (
             "{{ with printf `sum(increase(marketprism_journal_records_dropped_total{instance=%q}[5m]))` "
             "$labels.instance | query }}{{ . | first | value | humanize }}{{ end }} records in the last 5 min."
         ),
+        summary_zh="日志无法写入：记录正在被丢弃。",
+        description_zh=(
+            f"{INSTANCE} 丢弃所收到的一切，最近 5 分钟丢弃了 "
+            "{{ with printf `sum(increase(marketprism_journal_records_dropped_total{instance=%q}[5m]))` "
+            "$labels.instance | query }}{{ . | first | value | humanize }}{{ end }} 条记录。"
+        ),
         span="marketprism.burst.flush",
         fault="the journal's free-disk reserve is raised above what is free",
     ),
@@ -90,6 +103,8 @@ CORE: Final = (
         by=("instance", "venue", "market"),
         summary=f"{VENUE} {MARKET} is not connected.",
         description=f"{INSTANCE} has had no connection to {VENUE} {MARKET} for 5 min.",
+        summary_zh=f"{VENUE} {MARKET} 未连接。",
+        description_zh=f"{INSTANCE} 与 {VENUE} {MARKET} 断开连接已有 5 分钟。",
         span="marketprism.connection",
         fault="one exchange refuses connections",
     ),
@@ -109,6 +124,11 @@ CORE: Final = (
             f'{INSTANCE} lost each connection to {VENUE} {MARKET} {{{{ $value | printf "%.3g" }}}} times '
             f"in 10 min (more than {at.RECONNECTS})."
         ),
+        summary_zh=f"{VENUE} {MARKET} 的连接反复断开。",
+        description_zh=(
+            f"10 分钟内，{INSTANCE} 到 {VENUE} {MARKET} 的每个连接断开了 "
+            f'{{{{ $value | printf "%.3g" }}}} 次（超过 {at.RECONNECTS} 次）。'
+        ),
         span="marketprism.connection",
         fault="one exchange closes its connections again and again",
     ),
@@ -124,6 +144,11 @@ CORE: Final = (
         description=(
             f"One in 20 requests of {INSTANCE} to {VENUE} takes {{{{ $value | humanizeDuration }}}} or longer "
             f"(more than {at.API_P95_S} s)."
+        ),
+        summary_zh=f"{VENUE} 的 REST API 响应缓慢。",
+        description_zh=(
+            f"{INSTANCE} 对 {VENUE} 的请求，二十个里就有一个耗时 {{{{ $value | humanizeDuration }}}} 或更久"
+            f"（超过 {at.API_P95_S} s）。"
         ),
         span="GET",
         fault="REST answers come late",
@@ -144,6 +169,10 @@ CORE: Final = (
             f"{{{{ $value | humanizePercentage }}}} of the requests of {INSTANCE} to {VENUE} fail "
             f"(more than {at.API_ERRORS:.0%})."
         ),
+        summary_zh=f"{VENUE} 的 REST API 请求失败。",
+        description_zh=(
+            f"{INSTANCE} 对 {VENUE} 的请求有 {{{{ $value | humanizePercentage }}}} 失败（超过 {at.API_ERRORS:.0%}）。"
+        ),
         span="GET",
         fault="REST requests are answered with 503",
     ),
@@ -157,6 +186,8 @@ CORE: Final = (
         by=("instance",),
         summary="A collector uses most of the memory that it may use.",
         description=f"{INSTANCE} uses {{{{ $value | humanizePercentage }}}} of its memory limit, then it is killed.",
+        summary_zh="采集器的内存快要用到上限。",
+        description_zh=f"{INSTANCE} 已使用其内存上限的 {{{{ $value | humanizePercentage }}}}，到达上限就会被杀死。",
         fault="a memory limit a little above what the collector uses",
     ),
     Rule(
@@ -169,6 +200,8 @@ CORE: Final = (
         by=("instance",),
         summary="A collector uses most of its one core.",
         description=f"{INSTANCE} uses {{{{ $value | humanizePercentage }}}} of a core. At 100 % data comes late.",
+        summary_zh="采集器几乎用满了它的一个核心。",
+        description_zh=f"{INSTANCE} 使用了单核的 {{{{ $value | humanizePercentage }}}}。到 100 % 时数据会变晚。",
         span="marketprism.message",
         fault="more messages than one core can take",
     ),
@@ -186,6 +219,12 @@ CORE: Final = (
             f"The disk of {INSTANCE} is {{{{ $value | humanizePercentage }}}} full, "
             "{{ with printf `marketprism_journal_free_bytes{instance=%q}` $labels.instance | query }}"
             "{{ . | first | value | humanize1024 }}B{{ end }} are free. Below its reserve the journal stops."
+        ),
+        summary_zh="日志所在的磁盘快要满了。",
+        description_zh=(
+            f"{INSTANCE} 的磁盘已用 {{{{ $value | humanizePercentage }}}}，剩余 "
+            "{{ with printf `marketprism_journal_free_bytes{instance=%q}` $labels.instance | query }}"
+            "{{ . | first | value | humanize1024 }}B{{ end }}。低于保留值时日志停止写入。"
         ),
         fault="the journal on a small file system that is filled",
     ),
@@ -205,6 +244,11 @@ CORE: Final = (
             f"What {INSTANCE} receives of {VENUE} {MARKET} {shown('channel')} is "
             f"{{{{ $value | humanizeDuration }}}} old by the exchange's stamps (more than {at.DATA_LAG_S} s)."
         ),
+        summary_zh=f"{VENUE} {MARKET} {shown('channel')} 的数据晚到数分钟。",
+        description_zh=(
+            f"按交易所的时间戳，{INSTANCE} 收到的 {VENUE} {MARKET} {shown('channel')} 晚到 "
+            f"{{{{ $value | humanizeDuration }}}}（超过 {at.DATA_LAG_S} s）。"
+        ),
         span="marketprism.message",
         fault="the exchange's stamps are ten minutes old",
     ),
@@ -221,6 +265,11 @@ CORE: Final = (
         description=(
             f"The queue `{{{{ $labels.queue }}}}` of {INSTANCE} is {{{{ $value | humanizePercentage }}}} full. "
             "Full, it drops: the journal its oldest segments, the others telemetry."
+        ),
+        summary_zh="某个队列或日志快要满了。",
+        description_zh=(
+            f"{INSTANCE} 的队列 `{{{{ $labels.queue }}}}` 已用 {{{{ $value | humanizePercentage }}}}。"
+            "满了就会丢弃：日志丢弃最旧的段，其他队列丢弃遥测。"
         ),
         fault="a journal limit a little above what is written",
     ),

@@ -33,6 +33,11 @@ DATA: Final = (
             f"{INSTANCE} has heard nothing of {VENUE} {MARKET} {INSTRUMENT} {CHANNEL} for longer than this stream's "
             "own pace explains, although the connection stands."
         ),
+        summary_zh=f"{VENUE} {MARKET} {INSTRUMENT} {CHANNEL} 没有动静了。",
+        description_zh=(
+            f"{INSTANCE} 没有收到 {VENUE} {MARKET} {INSTRUMENT} {CHANNEL} 的任何消息，"
+            "时间之长已不能用此数据流自身的节奏解释，而连接仍在。"
+        ),
         span="marketprism.subscription",
         fault="the exchange sends nothing more of one stream",
     ),
@@ -48,6 +53,11 @@ DATA: Final = (
             f"{VENUE} accepted the subscription of {INSTANCE} to {MARKET} {INSTRUMENT} {CHANNEL} "
             "and has sent no data of it for 15 min."
         ),
+        summary_zh=f"{VENUE} {MARKET} {INSTRUMENT} {CHANNEL} 的订阅已确认，却从未有数据。",
+        description_zh=(
+            f"{VENUE} 接受了 {INSTANCE} 对 {MARKET} {INSTRUMENT} {CHANNEL} 的订阅，"
+            "但 15 分钟以来没有发送过它的任何数据。"
+        ),
         span="marketprism.subscription",
         fault="the exchange acknowledges a subscription and sends nothing",
     ),
@@ -62,6 +72,11 @@ DATA: Final = (
         description=(
             f"{INSTANCE} found {{{{ $value }}}} gaps in {VENUE} {MARKET} {CHANNEL} in 10 min (more than {at.GAPS}), "
             "interruptions not counted."
+        ),
+        summary_zh=f"{VENUE} {MARKET} {CHANNEL} 不断丢失消息。",
+        description_zh=(
+            f"10 分钟内，{INSTANCE} 在 {VENUE} {MARKET} {CHANNEL} 中发现 {{{{ $value }}}} 个缺口"
+            f"（超过 {at.GAPS} 个），连接中断不计。"
         ),
         span="marketprism.gap",
         fault="messages of one channel are dropped again and again",
@@ -84,6 +99,12 @@ DATA: Final = (
             "{{ if eq $value 1.0 }}syncing{{ else if eq $value 5.0 }}broken by a gap{{ else }}different from the "
             "exchange's{{ end }} for 2 min. A repair takes seconds."
         ),
+        summary_zh=f"{VENUE} {MARKET} {INSTRUMENT} 的订单簿无法恢复同步。",
+        description_zh=(
+            f"{INSTANCE} 中 {VENUE} {MARKET} {INSTRUMENT} 的订单簿"
+            "{{ if eq $value 1.0 }}处于同步中{{ else if eq $value 5.0 }}因缺口损坏{{ else }}与交易所不一致{{ end }}"
+            "已有 2 分钟。修复通常只需数秒。"
+        ),
         span="marketprism.book.sync",
         fault="a book loses an update, and snapshots are refused",
     ),
@@ -105,6 +126,10 @@ DATA: Final = (
             f"The book of {VENUE} {MARKET} {INSTRUMENT} in {INSTANCE} was in sync and can now not be checked. "
             "It is still published, and may be wrong."
         ),
+        summary_zh=f"{VENUE} {MARKET} {INSTRUMENT} 的订单簿无法再校验。",
+        description_zh=(
+            f"{INSTANCE} 中 {VENUE} {MARKET} {INSTRUMENT} 的订单簿曾经同步，现在无法校验。它仍会发布，但可能有误。"
+        ),
         span="marketprism.book.sync",
         fault="the exchange's checksums are wrong again and again",
     ),
@@ -122,6 +147,12 @@ DATA: Final = (
             f"By the stamps of {VENUE} {MARKET} even the quickest message took {{{{ $value | humanizeDuration }}}} to "
             f"{INSTANCE}: {{{{ if lt $value 0.0 }}}}our clock is behind the exchange's{{{{ else }}}}our clock is ahead "
             f"of the exchange's, or everything comes late{{{{ end }}}} (more than {at.CLOCK_SKEW_S} s)."
+        ),
+        summary_zh=f"采集器与 {VENUE} {MARKET} 的时钟不一致。",
+        description_zh=(
+            f"按 {VENUE} {MARKET} 的时间戳，最快的消息也用了 {{{{ $value | humanizeDuration }}}} 才到 {INSTANCE}："
+            "{{ if lt $value 0.0 }}我方时钟落后于交易所{{ else }}我方时钟超前于交易所，或一切都晚到{{ end }}"
+            f"（超过 {at.CLOCK_SKEW_S} s）。"
         ),
         span="marketprism.message",
         fault="the exchange's clock is 5 s off",

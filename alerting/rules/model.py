@@ -45,10 +45,10 @@ class Rule:
 
     `value`: PromQL of what is measured; `when`: the comparison that makes it an alert, nothing where the value says it.
     `hold_s`: how long that must last, seconds. `by`: labels that the alert has from its series. `labels`: further ones.
-    `summary` is fixed but for labels, `description` has the values; both are Prometheus' templates. `span`: the kind of
-    span to look at in Jaeger; `operation`s are named in telemetry/schema/spans.yaml. `also`: channels beside those of
-    its priority. `fault`: what proves it in a running system. `absent`: what it does when nothing that it reads exists.
-    `priority` None: nobody is told (Watchdog).
+    `summary` is fixed but for labels, `description` has the values; both are Prometheus' templates. Each is said in
+    Chinese too, with the same names, values and units. `span`: the kind of span to look at in Jaeger; `operation`s are
+    named in telemetry/schema/spans.yaml. `also`: channels beside those of its priority. `fault`: what proves it in a
+    running system. `absent`: what it does when nothing that it reads exists. `priority` None: nobody is told.
     """
 
     name: str
@@ -60,6 +60,8 @@ class Rule:
     by: tuple[Label, ...] = ()
     summary: str
     description: str
+    summary_zh: str
+    description_zh: str
     fault: str
     labels: Mapping[str, str] = field(default_factory=dict)
     span: str = ""

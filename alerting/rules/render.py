@@ -55,6 +55,8 @@ def annotations(rule: Rule, links: Links) -> dict[str, str]:
     found = {
         "summary": rule.summary,
         "description": rule.description,
+        "summary_zh": rule.summary_zh,
+        "description_zh": rule.description_zh,
         "runbook_url": f"{links.runbooks}/{rule.name}.md",
         # A graph of what is measured, without the condition: how it came to this.
         "dashboard_url": f"{links.prometheus}/graph?g0.expr={quote_plus(rule.value)}&g0.tab=0",

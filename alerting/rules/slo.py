@@ -39,10 +39,14 @@ BURNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """`errors` and `events`: PromQL, per second or as a ratio, over five minutes. `means`: the promise, in words."""
+    """`errors` and `events`: PromQL, per second or as a ratio, over five minutes.
+
+    `means`: the promise in words.
+    """
 
     name: str
     means: str
+    means_zh: str
     errors: str
     events: str
     span: str
@@ -75,6 +79,7 @@ OBJECTIVES: Final = (
     Objective(
         name="freshness",
         means="of the time, over all streams, data flows: neither syncing, stale, broken, nor is the collector down",
+        means_zh="的时间里（按全部数据流计）数据在流动：不处于同步中、沉默、损坏，采集器也没有停机",
         errors=(
             "sum_over_time((\n"
             f"  (1 - max({COLLECTOR_UP}) > 0)\n"
@@ -89,6 +94,7 @@ OBJECTIVES: Final = (
     Objective(
         name="completeness",
         means="of the exchanges' records arrive: each that is known to be missing counts, and each gap at least once",
+        means_zh="的交易所记录到达：每条已知缺失的都计入，每个缺口至少计一条",
         errors=_LOST,
         events=f"sum(rate(marketprism_records_written_total[5m]))\n+ {_LOST}",
         span="marketprism.gap",
@@ -97,6 +103,7 @@ OBJECTIVES: Final = (
     Objective(
         name="latency",
         means=f"of the records are here within {at.LATENCY_GOOD_S} s of the exchange's stamp",
+        means_zh=f"的记录在交易所时间戳之后 {at.LATENCY_GOOD_S} s 内到达",
         errors=(
             "sum(rate(marketprism_feed_lag_seconds_count[5m]))\n"
             f"- sum(rate(marketprism_feed_lag_seconds_bucket{{{_WITHIN}}}[5m]))"
@@ -108,6 +115,7 @@ OBJECTIVES: Final = (
     Objective(
         name="delivery",
         means="of the received records are accepted by the journal",
+        means_zh="的已收到记录被日志接受",
         errors="sum(rate(marketprism_journal_records_dropped_total[5m]))",
         events=(
             "sum(rate(marketprism_journal_records_accepted_total[5m]))\n"
@@ -155,6 +163,7 @@ def _alert(objective: Objective, burn: Burn) -> Rule:
 
     pairs = ((over(factor, long), over(factor, short)) for factor, long, short in burn.conditions)
     windows = " or ".join(f"{long} and {short} at {factor:g} times the pace" for factor, long, short in burn.conditions)
+    windows_zh = "，或 ".join(f"{long} 与 {short} 窗口内为 {factor:g} 倍速" for factor, long, short in burn.conditions)
     return Rule(
         name=objective.alert,
         priority=burn.priority,
@@ -168,6 +177,13 @@ def _alert(objective: Objective, burn: Burn) -> Rule:
             "Left of the month's budget: "
             f'{{{{ with query `slo:period_error_budget_remaining:ratio{{slo="{objective.name}"}}` }}}}'
             "{{ . | first | value | humanizePercentage }}{{ else }}unknown{{ end }}."
+        ),
+        summary_zh=f"{objective.name} 的错误预算正在{'快速' if burn.speed == 'fast' else '持续'}消耗。",
+        description_zh=(
+            f"较长窗口内有 {{{{ $value | humanizePercentage }}}} 失败（{windows_zh}）；"
+            f"30 天内允许 {objective.budget:.1%}。承诺：{objective.ratio:.1%} {objective.means_zh}。本月预算剩余："
+            f'{{{{ with query `slo:period_error_budget_remaining:ratio{{slo="{objective.name}"}}` }}}}'
+            "{{ . | first | value | humanizePercentage }}{{ else }}未知{{ end }}。"
         ),
         span=objective.span,
         fault=objective.fault,

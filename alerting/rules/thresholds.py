@@ -26,6 +26,10 @@ TELEMETRY_SILENT_S: Final = 60
 TELEMETRY_SILENT_FOR_S: Final = 30
 """A collector that starts after a longer absence is scraped before its first metrics have come."""
 COMPONENT_DOWN_FOR_S: Final = 60
+THROTTLED: Final = 2
+"""Messages in five minutes that a robot refused for being too many: as many as this are normal weather."""
+NOTIFICATIONS_DROPPED_FOR_S: Final = 6 * 60
+"""A minute beyond the window in which they are counted: Alertmanager may be away for a minute."""
 
 # Answer in 2 hours.
 MEMORY_RATIO: Final = 0.80

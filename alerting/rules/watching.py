@@ -44,9 +44,18 @@ def _named(expression: str, label: str, value: str) -> str:
     return f'label_replace({expression}, "{label}", "{value}", "", "")'
 
 
+def _messages(outcomes: str) -> str:
+    """How many messages to each robot had one of these outcomes in five minutes."""
+    return (
+        "sum by (marketprism_alert_channel) (\n"
+        f'  increase(marketprism_bridge_messages_total{{marketprism_robot_outcome=~"{outcomes}"}}[5m]))'
+    )
+
+
 def _unanswered(priority: Priority) -> Rule:
     hold_s = at.UNANSWERED_FOR_S[priority]
     raised = "told to everyone again" if priority == "P1" else "raised to the channels of P1"
+    raised_zh = "再次通知所有渠道" if priority == "P1" else "升级到 P1 的渠道"
     return Rule(
         name="Unanswered",
         priority="P1",
@@ -65,6 +74,11 @@ def _unanswered(priority: Priority) -> Rule:
         description=(
             f"{{{{ $labels.alertname }}}} ({priority}) has been firing for {duration(hold_s)} and nobody has "
             f"acknowledged it: {raised}. Who works on it runs `marketprism ack {{{{ $labels.alertname }}}}`."
+        ),
+        summary_zh="{{ $labels.alertname }} 无人响应。",
+        description_zh=(
+            f"{{{{ $labels.alertname }}}}（{priority}）已触发 {duration(hold_s)} 而无人确认：{raised_zh}。"
+            "处理者请运行 `marketprism ack {{ $labels.alertname }}`。"
         ),
         fault=f"a {priority} alert that nobody acknowledges",
     )
@@ -87,6 +101,10 @@ WATCHING: Final = (
         description=(
             f"No metric of {INSTANCE} has arrived for {duration(at.TELEMETRY_SILENT_S)}, "
             "although it can be scraped; they come every 5 s."
+        ),
+        summary_zh="采集器在运行，但它的指标不再到达：相关告警都看不见了。",
+        description_zh=(
+            f"{INSTANCE} 已有 {duration(at.TELEMETRY_SILENT_S)} 没有任何指标到达，尽管可以抓取到它；指标每 5 s 一次。"
         ),
         fault="the OpenTelemetry Collector is stopped",
     ),
@@ -113,6 +131,14 @@ WATCHING: Final = (
             f'{{{{ $value | printf "%.0f" }}}} items in 5 min: {{{{ with $labels.{_SIGNAL} }}}}{{{{ . }}}} dropped '
             f"({{{{ $labels.{_REASON} }}}}) by{{{{ else }}}}{{{{ $labels.lost }}}}{{{{ end }}}} {INSTANCE}."
         ),
+        summary_zh="遥测丢失：被发送方丢弃，或被接收方拒绝。",
+        description_zh=(
+            f'5 分钟内，{INSTANCE} 有 {{{{ $value | printf "%.0f" }}}} 条 '
+            f"{{{{ if $labels.{_SIGNAL} }}}}{{{{ $labels.{_SIGNAL} }}}} 被丢弃（{{{{ $labels.{_REASON} }}}}）"
+            '{{ else if match "refused" $labels.lost }}{{ reReplaceAll " refused by" "" $labels.lost }} 被拒收'
+            '{{ else if match "not sent" $labels.lost }}{{ reReplaceAll " not sent by" "" $labels.lost }} 未能发出'
+            '{{ else }}{{ reReplaceAll " without room.*" "" $labels.lost }} 因队列已满被丢弃{{ end }}。'
+        ),
         fault="Jaeger is stopped until the queues are full",
     ),
     Rule(
@@ -127,6 +153,8 @@ WATCHING: Final = (
         by=("instance",),
         summary="A metric has more series than it may have.",
         description=f"{{{{ $labels.metric }}}} of {INSTANCE} has reached its bound: further series are one sum.",
+        summary_zh="某个指标的序列数达到了上限。",
+        description_zh=f"{INSTANCE} 的 {{{{ $labels.metric }}}} 已达到上限：更多的序列汇总为一个。",
         fault="more endpoints than the bound of a metric",
     ),
     Rule(
@@ -137,8 +165,9 @@ WATCHING: Final = (
             "label_replace(sum by (integration) (\n"
             '  increase(alertmanager_notifications_failed_total{reason!="contextCanceled"}[5m])) > 0,\n'
             '  "failing", "$1", "integration", "(.+)")\n'
-            "or label_replace(sum by (marketprism_alert_channel) (\n"
-            '  increase(marketprism_bridge_messages_total{marketprism_robot_outcome=~"failed|rejected"}[5m])) > 0,\n'
+            f"or label_replace({_messages('failed|rejected')} > 0\n"
+            # Shut out, a robot takes nothing, and is tried about once a minute; one that is only busy takes some.
+            f"  or round({_messages('throttled')}) > {at.THROTTLED} unless {_messages('accepted')} > 0,\n"
             '  "failing", "$1", "marketprism_alert_channel", "(.+)")'
         ),
         labels={"integration": "", "marketprism_alert_channel": ""},
@@ -147,7 +176,51 @@ WATCHING: Final = (
             '{{ $value | printf "%.0f" }} notifications by {{ $labels.failing }} failed in 5 min. Whoever relies on '
             "that channel learns of nothing."
         ),
+        summary_zh="{{ $labels.failing }} 的通知失败。",
+        description_zh=(
+            '5 分钟内 {{ $value | printf "%.0f" }} 条经 {{ $labels.failing }} 的通知失败。'
+            "依赖该渠道的人收不到任何消息。"
+        ),
         fault="one channel answers with an error",
+    ),
+    Rule(
+        name="NotificationsDropped",
+        priority="P2",
+        scope="watching",
+        value="sum by (instance) (increase(prometheus_notifications_dropped_total[5m]))",
+        when="> 0",
+        hold_s=at.NOTIFICATIONS_DROPPED_FOR_S,
+        by=("instance",),
+        summary="Prometheus cannot hand its alerts to Alertmanager.",
+        description=(
+            f'{INSTANCE} dropped {{{{ $value | printf "%.0f" }}}} alerts in 5 min, for longer than a restart of '
+            "Alertmanager takes. What fires may be told late, and what was over meanwhile never."
+        ),
+        summary_zh="Prometheus 无法把告警交给 Alertmanager。",
+        description_zh=(
+            f'{INSTANCE} 5 分钟内丢弃了 {{{{ $value | printf "%.0f" }}}} 条告警，时间超过 Alertmanager 重启所需。'
+            "正在触发的可能晚到，其间已结束的不再通知。"
+        ),
+        fault="Alertmanager is stopped, and started again",
+    ),
+    Rule(
+        name="RuleEvaluationFailing",
+        priority="P2",
+        scope="watching",
+        value="sum by (instance, rule_group) (increase(prometheus_rule_evaluation_failures_total[5m]))",
+        when="> 0",
+        by=("instance",),
+        summary="A rule cannot be evaluated: its alert can never fire.",
+        description=(
+            f'In {INSTANCE} {{{{ $value | printf "%.0f" }}}} evaluations failed in 5 min, in the rules of '
+            "{{ $labels.rule_group }}."
+        ),
+        summary_zh="某条规则无法求值：它的告警永远不会触发。",
+        description_zh=(
+            f'{INSTANCE} 中，规则组 {{{{ $labels.rule_group }}}} 5 分钟内有 {{{{ $value | printf "%.0f" }}}} '
+            "次求值失败。"
+        ),
+        fault="a rule that matches many series to many",
     ),
     Rule(
         name="ComponentDown",
@@ -159,6 +232,8 @@ WATCHING: Final = (
         by=("instance",),
         summary="{{ $labels.job }} is down.",
         description="Prometheus cannot scrape {{ $labels.job }} at {{ $labels.instance }}.",
+        summary_zh="{{ $labels.job }} 已停止。",
+        description_zh="Prometheus 抓取不到 {{ $labels.instance }} 上的 {{ $labels.job }}。",
         fault="Jaeger is stopped",
     ),
     Rule(
@@ -168,6 +243,8 @@ WATCHING: Final = (
         value="vector(1)",
         summary="The way of the alerts works.",
         description="Fires always. The heartbeat's far end calls when it does not come.",
+        summary_zh="告警通路正常。",
+        description_zh="始终触发。心跳的对端在收不到它时会呼叫。",
         fault="none: it always fires, and is missed when Prometheus or Alertmanager is dead",
         absent="firing",
     ),
@@ -194,6 +271,8 @@ def metric_missing(rules: Iterable[Rule]) -> Rule:
         hold_s=at.METRIC_MISSING_FOR_S,
         summary="A metric that alerts rely on is missing: they can never fire.",
         description="{{ $labels.metric }} does not exist in Prometheus although a collector runs.",
+        summary_zh="告警所依赖的某个指标不存在：这些告警永远不会触发。",
+        description_zh="采集器正在运行，而 Prometheus 中没有 {{ $labels.metric }}。",
         fault="the collector exports no metrics",
         absent="silent",
     )

@@ -21,8 +21,8 @@ from alerting.client import Alertmanager, Matcher, NewAlert, NewSilence
 from alerting.rules.table import RULES
 from tests.alerting.fakes.robots import FakeRobots
 from tests.alerting.fakes.smtp import FakeMail
+from tests.alerting.real import command, free_port, process, real_bridge
 from tests.alerting.real import environment as clean
-from tests.alerting.real import free_port, process, real_bridge
 from tests.alerting.test_routes import FULL, alert_of, unanswered
 from tools import build, programs
 from tools.go import toolchain
@@ -45,6 +45,7 @@ class Running:
     robots: FakeRobots
     mail: FakeMail
     port: int
+    environ: dict[str, str]
 
     @contextlib.asynccontextmanager
     async def alertmanager(self) -> AsyncIterator[Alertmanager]:
@@ -92,7 +93,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         write(environment.read(environ), tmp_path / "config")
         bridge = {name: text for name, text in environ.items() if "_BRIDGE_" in name}
         async with real_bridge(tmp_path, bridge, port):
-            yield Running(tmp_path, robots, mail, free_port())
+            yield Running(tmp_path, robots, mail, free_port(), bridge)
 
 
 def alert(name: str, *, over: bool = False, age_s: float = 60, priority: str = "P1", **labels: str) -> NewAlert:
@@ -168,6 +169,17 @@ async def test_who_knows_that_a_collector_is_dead_is_not_told_of_its_feeds(runni
         assert running.mail.refused == []
         (suppressed,) = [one for one in await client.alerts() if one.status.state == "suppressed"]
         assert suppressed.labels["venue"] == "kraken"
+
+
+async def test_a_drill_reaches_every_channel_of_its_priority_and_ends(running: Running) -> None:
+    async with running.alertmanager() as client:
+        ended = await command("drill", "--alertmanager", client.url, environ=running.environ)
+        assert ended.code == 0, ended.out + ended.err
+        told = [line.split()[0] for line in ended.out.splitlines()]
+        assert sorted(told[:5]) == ["dingtalk", "email", "log", "slack", "wecom"], ended.out
+        assert ended.out.endswith("every configured channel answered\n")
+        await until(lambda: len(running.mail.taken) == 2, "its end is told by mail", 40)
+        assert [mail.subject for mail in running.mail.taken] == ["🔴 P1 Drill · firing", "✅ P1 Drill · resolved"]
 
 
 async def test_a_restart_keeps_silences_and_does_not_tell_again_what_was_told(running: Running) -> None:

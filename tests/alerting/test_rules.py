@@ -11,33 +11,17 @@ import yaml
 
 from alerting.rules import thresholds
 from alerting.rules.__main__ import documents, main
-from alerting.rules.model import CHANNELS, SERIES, Rule, by
+from alerting.rules.model import CHANNELS, Rule, by
 from alerting.rules.pages import PageError, filled
 from alerting.rules.promql import duration, faster, metrics
 from alerting.rules.render import Links, files
-from alerting.rules.slo import OBJECTIVES, WINDOWS, recordings
+from alerting.rules.slo import OBJECTIVES, WINDOWS
 from alerting.rules.table import RULES
 from alerting.rules.watching import metric_missing
-from telemetry.registry import load_registry
 from tests.alerting.proofs.every import PROOFS
+from tests.promql import REGISTRY, complaints, selected
 
 ROOT = Path(__file__).parents[2]
-REGISTRY = load_registry()
-OURS = {name for metric in REGISTRY.metrics.values() for name in metric.samples}
-FOREIGN = {
-    "up",
-    "ALERTS",
-    "alertmanager_notifications_failed_total",
-    "otelcol_exporter_queue_size",
-    "otelcol_exporter_queue_capacity",
-    *(
-        f"otelcol_{part}_{items}_total"
-        for part in ("receiver_refused", "exporter_send_failed", "exporter_enqueue_failed")
-        for items in ("metric_points", "spans", "log_records")
-    ),
-}
-"""What others tell: Prometheus, Alertmanager and the OpenTelemetry Collector."""
-RECORDED = {str(rule["record"]) for objective in OBJECTIVES for rule in recordings(objective)}
 
 
 def groups() -> list[dict[str, Any]]:
@@ -53,44 +37,19 @@ def test_the_committed_file_is_up_to_date(path: Path) -> None:
     assert (ROOT / path).read_text(encoding="utf-8") == documents(ROOT)[path]
 
 
-def test_every_metric_of_every_rule_is_in_the_schema_or_known_of_others() -> None:
-    unknown = {
-        (rule.get("alert") or rule["record"], metric)
+def test_every_expression_parses_and_all_that_it_names_exists() -> None:
+    assert {rule.get("alert") or rule["record"]: said for rule in written() if (said := complaints(rule["expr"]))} == {}
+
+
+def test_every_query_inside_a_text_of_an_alert_parses_and_all_that_it_names_exists() -> None:
+    queries = {
+        query.replace("%q", '"x"')
         for rule in written()
-        for metric in metrics(rule["expr"])
-        if metric not in OURS | FOREIGN | RECORDED
+        for text in rule.get("annotations", {}).values()
+        for query in re.findall(r"`([^`]+)` (?=\}\}|\$)", text)
     }
-    assert unknown == set()
-
-
-def test_every_label_that_a_rule_matches_or_keeps_is_an_attribute_or_known() -> None:
-    attributes = {attribute.name.replace(".", "_") for attribute in REGISTRY.attributes.values()}
-    known = attributes | {*SERIES.values(), "job", "le", "otel_metric_overflow", "__name__", "slo", "metric"}
-    known |= {"alertstate", "priority", "alertname", "exporter", "integration", "reason"}
-    wrong = set()
-    for rule in written():
-        matched = {
-            word for part in re.findall(r"{([^}]*)}", rule["expr"]) for word in re.findall(r"(\w+)\s*[=!]", part)
-        }
-        kept = {word for part in re.findall(r"\bby\s*\(([^)]*)\)", rule["expr"]) for word in re.findall(r"\w+", part)}
-        wrong |= {(rule.get("alert") or rule["record"], word) for word in (matched | kept) - known}
-    assert wrong == set()
-
-
-def test_every_value_that_a_rule_matches_exists_in_the_schema() -> None:
-    members = {
-        attribute.name.replace(".", "_"): set(attribute.members)
-        for attribute in REGISTRY.attributes.values()
-        if attribute.members
-    }
-    wrong = set()
-    for rule in written():
-        for label, values in re.findall(r'(\w+)(?:=~|!~|!=|=)"([^"]*)"', rule["expr"]):
-            if label in members:
-                wrong |= {
-                    (rule.get("alert"), label, value) for value in values.split("|") if value not in members[label]
-                }
-    assert wrong == set()
+    assert len(queries) == 2 + len(OBJECTIVES)
+    assert {query: said for query in queries if (said := complaints(query))} == {}
 
 
 def test_the_verdicts_have_the_codes_that_the_rules_mean() -> None:
@@ -121,11 +80,22 @@ def test_an_alert_has_all_that_a_person_needs() -> None:
         if "alert" not in rule:
             continue
         texts = rule["annotations"]
-        assert {"summary", "description", "runbook_url", "dashboard_url"} <= set(texts), rule["alert"]
+        said = {"summary", "description", "summary_zh", "description_zh"}
+        assert {*said, "runbook_url", "dashboard_url"} <= set(texts), rule["alert"]
         assert texts["runbook_url"] == f"docs/runbooks/{rule['alert']}.md"
         assert (ROOT / texts["runbook_url"]).exists()
         assert texts["description"] != texts["summary"]
         assert rule["labels"]["priority"] in {*CHANNELS, "none"}
+
+
+def test_both_languages_show_the_same_labels_and_values() -> None:
+    shown = re.compile(r"\$(?:labels\.\w+|value(?: \| [^}]+)?)|`[^`]+`")
+    for rule in written():
+        texts = rule.get("annotations", {})
+        for name in {"summary", "description"} & set(texts):
+            found = [set(shown.findall(texts[key])) for key in (name, f"{name}_zh")]
+            assert found[0] == found[1], (rule["alert"], name)
+            assert re.search(r"[\u4e00-\u9fff]", texts[f"{name}_zh"]), rule["alert"]
 
 
 def test_no_alert_keeps_the_long_names_of_labels() -> None:
@@ -183,6 +153,10 @@ def test_a_metric_that_a_new_rule_needs_is_watched_for_at_once() -> None:
 )
 def test_the_metrics_of_an_expression_are_found(expression: str, names: set[str]) -> None:
     assert metrics(expression) == names
+
+
+def test_the_parser_finds_the_same_metrics_in_every_rule() -> None:
+    assert [rule for rule in written() if metrics(rule["expr"]) != selected(rule["expr"])] == []
 
 
 def test_only_durations_are_divided() -> None:

@@ -44,6 +44,8 @@ class Proof:
     labels: Mapping[str, str]
     summary: str
     description: str
+    summary_zh: str
+    description_zh: str
     priority: str | None = None
     was: str | None = None
     rises_s: int = 0
@@ -101,6 +103,8 @@ def alert_of(proof: Proof) -> dict[str, Any]:
     texts = {
         "summary": proof.summary,
         "description": proof.description,
+        "summary_zh": proof.summary_zh,
+        "description_zh": proof.description_zh,
         "runbook_url": f"docs/runbooks/{rule.name}.md",
         "dashboard_url": f"{PROMETHEUS}/graph?g0.expr={quote_plus(rule.value)}&g0.tab=0",
     }

@@ -20,18 +20,27 @@ FRESH = "99.5% of the time, over all streams, data flows: neither syncing, stale
 WHOLE = "99.9% of the exchanges' records arrive: each that is known to be missing counts, and each gap at least once"
 QUICK = "99.0% of the records are here within 1 s of the exchange's stamp"
 STORED = "99.9% of the received records are accepted by the journal"
+FAST_ZH = "1h 与 5m 窗口内为 14.4 倍速，或 6h 与 30m 窗口内为 6 倍速"
+SLOW_ZH = "1d 与 2h 窗口内为 3 倍速，或 3d 与 6h 窗口内为 1 倍速"
+FRESH_ZH = "99.5% 的时间里（按全部数据流计）数据在流动：不处于同步中、沉默、损坏，采集器也没有停机"
+WHOLE_ZH = "99.9% 的交易所记录到达：每条已知缺失的都计入，每个缺口至少计一条"
+QUICK_ZH = "99.0% 的记录在交易所时间戳之后 1 s 内到达"
+STORED_ZH = "99.9% 的已收到记录被日志接受"
 
 
 def burning(
     name: str,
     span: str,
-    promise: str,
+    promises: tuple[str, str],
     may: str,
     fast: tuple[dict[str, Level], int, int, str, str],
     slow: tuple[dict[str, Level], int, int, str, str],
     well: dict[str, Level],
 ) -> list[Proof]:
-    """The two proofs of an objective. `fast`, `slow`: what is ill, rises_s, clears_s, failed, left."""
+    """The two proofs of an objective.
+
+    `promises`: in both languages. `fast`, `slow`: what is ill, rises_s, clears_s, failed, left.
+    """
     return [
         Proof(
             alert=f"{name.capitalize()}BudgetBurn",
@@ -46,14 +55,19 @@ def burning(
             labels={"slo": name, "burn": speed},
             summary=f"The error budget of {name} burns {how}.",
             description=(
-                f"{failed} failed over the longer window ({windows}); {may} may in 30 days. Promised: {promise}. "
+                f"{failed} failed over the longer window ({windows}); {may} may in 30 days. Promised: {promises[0]}. "
                 f"Left of the month's budget: {left}."
+            ),
+            summary_zh=f"{name} 的错误预算正在{how_zh}消耗。",
+            description_zh=(
+                f"较长窗口内有 {failed} 失败（{windows_zh}）；30 天内允许 {may}。承诺：{promises[1]}。"
+                f"本月预算剩余：{left}。"
             ),
             trace=f"{span}&lookback=1h",
         )
-        for speed, priority, how, windows, (ill, rises_s, clears_s, failed, left) in (
-            ("fast", "P2", "fast", FAST, fast),
-            ("slow", "P3", "steadily", SLOW, slow),
+        for speed, priority, how, how_zh, windows, windows_zh, (ill, rises_s, clears_s, failed, left) in (
+            ("fast", "P2", "fast", "快速", FAST, FAST_ZH, fast),
+            ("slow", "P3", "steadily", "持续", SLOW, SLOW_ZH, slow),
         )
     ]
 
@@ -62,7 +76,7 @@ OBJECTIVES = (
     *burning(
         "freshness",
         "marketprism.connection",
-        FRESH,
+        (FRESH, FRESH_ZH),
         "0.5%",
         (
             {verdict("kraken", channel): 4 for channel in ("book", "trades", "quotes", "liquidations")},
@@ -77,7 +91,7 @@ OBJECTIVES = (
     *burning(
         "completeness",
         "marketprism.gap",
-        WHOLE,
+        (WHOLE, WHOLE_ZH),
         "0.1%",
         ({LOST: 50}, 19 * MINUTE, 5 * MINUTE, "1.478%", "97.91%"),
         ({LOST: 5}, 868 * MINUTE, 289 * MINUTE, "0.3002%", "89.99%"),
@@ -86,7 +100,7 @@ OBJECTIVES = (
     *burning(
         "latency",
         "marketprism.message",
-        QUICK,
+        (QUICK, QUICK_ZH),
         "1.0%",
         ({WITHIN: 0}, 18 * MINUTE, 5 * MINUTE, "14.58%", "97.95%"),
         ({WITHIN: 460}, 1080 * MINUTE, 271 * MINUTE, "3.002%", "89.99%"),
@@ -95,7 +109,7 @@ OBJECTIVES = (
     *burning(
         "delivery",
         "marketprism.burst.flush",
-        STORED,
+        (STORED, STORED_ZH),
         "0.1%",
         (
             {DROPPED: 1000, own("marketprism_journal_records_accepted_total"): 0},

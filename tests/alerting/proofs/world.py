@@ -60,7 +60,16 @@ def robot(outcome: str) -> str:
 _EXPORTER = 'instance="otelcol:8888",job="otelcol",exporter="otlp_grpc/jaeger",data_type="traces"'
 EXPORTER_QUEUE = f"otelcol_exporter_queue_size{{{_EXPORTER}}}"
 SPANS_NOT_SENT = f"otelcol_exporter_send_failed_spans_total{{{_EXPORTER}}}"
+SPANS_NOT_QUEUED = f"otelcol_exporter_enqueue_failed_spans_total{{{_EXPORTER}}}"
 SPANS_REFUSED = 'otelcol_receiver_refused_spans_total{instance="otelcol:8888",job="otelcol",receiver="otlp"}'
+
+
+_PROMETHEUS = 'instance="prometheus:9090",job="prometheus"'
+RULE_GROUP = "/etc/prometheus/rules/alerts.yml;P3"
+UNEVALUATED = f'prometheus_rule_evaluation_failures_total{{{_PROMETHEUS},rule_group="{RULE_GROUP}"}}'
+UNDELIVERED = (
+    f'prometheus_notifications_dropped_total{{{_PROMETHEUS},alertmanager="http://127.0.0.1:9093/api/v2/alerts"}}'
+)
 
 
 def _of_venue(venue: str) -> dict[str, Level]:
@@ -120,8 +129,12 @@ WORLD: dict[str, Level] = {
     EXPORTER_QUEUE: 1,
     f"otelcol_exporter_queue_capacity{{{_EXPORTER}}}": 1000,
     SPANS_REFUSED: 0,
+    UNDELIVERED: 0,
+    UNEVALUATED: 0,
     notifications("slack", "serverError"): 0,
     notifications("webhook", "contextCanceled"): 0.1,
     robot("failed"): 0,
+    robot("rejected"): 0,
+    robot("throttled"): 0,
     robot("accepted"): 0.1,
 }
