@@ -50,6 +50,14 @@ def _size(price: str, size: str) -> float:
     return value
 
 
+def _coarser(text: str, ours: str) -> bool:
+    """Say whether `text` may be `ours` with fewer decimals, however it was rounded."""
+    if is_decimal(text) is None:
+        raise ValueError(f"size {text!r} is not a number of at least 0")
+    given = Decimal(text)
+    return abs(given - Decimal(ours)) < Decimal(1).scaleb(int(given.as_tuple().exponent))
+
+
 class Side:
     """One side. `sign` is 1 for asks (lowest first), -1 for bids (highest first)."""
 
@@ -236,13 +244,15 @@ class Book:
     def differs(self, bids: Sequence[Level], asks: Sequence[Level]) -> bool:
         """Say whether the first levels differ, by value, from those that the venue gives by REST.
 
-        Only levels that we know without holes count. Raises ValueError for what is not a number.
+        Only levels that we know without holes count, and only the digits of a size that are given: Kraken's REST rounds
+        to three decimals. Raises ValueError for what is not a number.
         """
         for theirs, ours in ((bids, self.bids), (asks, self.asks)):
             known = min(len(theirs), ours.complete)
-            first = [(float(price), float(size)) for price, size in theirs][:known]
-            if first != [(float(price), float(size)) for price, size in ours.top(known)]:
-                return True
+            first = [(float(price), float(size), size) for price, size in theirs][:known]
+            for (price, value, text), (our_price, our_text) in zip(first, ours.top(known), strict=True):
+                if price != float(our_price) or (value != float(our_text) and not _coarser(text, our_text)):
+                    return True
         return False
 
     def digest(self) -> str:

@@ -174,3 +174,34 @@ def test_books_are_compared_by_value_as_deep_as_ours_is_known() -> None:
     assert not made.differs([], [("100.20", "1.0"), ("101", "4.00"), ("102.5", "9"), ("103", "1")])
     with pytest.raises(ValueError, match="one"):
         made.differs([("one", "1")], [])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "differs"),
+    [
+        ("1.500", "1.50000000", False),
+        ("0.001", "0.00069919", False),  # rounded up
+        ("0.000", "0.00069919", False),  # cut off
+        ("0.002", "0.00069919", True),
+        ("7.455", "7.45542336", False),
+        ("7.45542337", "7.45542336", True),  # as many digits: each counts
+        ("7.5", "7.45", False),
+        ("7.45", "7.5", True),
+        ("0.00001", "1e-05", False),
+        ("2", "1.99999999", False),
+    ],
+)
+def test_a_rest_book_that_rounds_sizes_differs_only_in_the_digits_that_it_gives(
+    theirs: str, ours: str, differs: bool  # noqa: FBT001
+) -> None:
+    book = Book(10, 10)
+    book.load([("100", ours)], [("101", "1")], limit=None)
+    assert book.differs([("100.0", theirs)], [("101", "1")]) is differs
+
+
+@pytest.mark.parametrize("size", ["inf", "1_0", "x"])
+def test_a_rest_book_with_a_size_that_is_no_number_is_refused(size: str) -> None:
+    book = Book(10, 10)
+    book.load([("100", "1")], [("101", "1")], limit=None)
+    with pytest.raises(ValueError, match=r"size|could not convert"):
+        book.differs([("100", size)], [("101", "1")])
