@@ -64,6 +64,8 @@ def _storm(
                 fault["channel"] = chance.choice((None, "trades", "quotes", "book"))
             rig.control("faults", fault)
             faults += 1
+            if faults % 50 == 0:
+                rig.follow()  # reading half an hour at once takes longer than standing markets stay normal
             time.sleep(chance.uniform(0.1, 1.0) * max(1.0, seconds / 300))
         received = rig.metric("marketprism_messages_received_total")
         rig.heal()
