@@ -5,12 +5,12 @@ VENV ?= .venv
 BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 PIP := -m pip --disable-pip-version-check --no-input
-CODE := $(wildcard collector telemetry alerting simulator benchmarks tools tests)
+CODE := $(wildcard collector telemetry alerting simulator grafana benchmarks tools tests)
 # Modules that write committed files from the code that they describe; each takes --check.
-GENERATORS := telemetry.generate collector.docs collector.describe_records alerting.rules alerting.alertmanager
+GENERATORS := telemetry.generate collector.docs collector.describe_records alerting.rules alerting.alertmanager grafana
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-full lint format types soak weather fuzz bench docs lock build hooks clean tools stack
+.PHONY: help install demo test test-full lint format types soak weather fuzz bench docs lock build hooks clean tools stack env
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +72,9 @@ hooks: $(VENV)/.dev ## run lint and types before each commit
 clean: ## remove all that make made
 	rm -rf $(VENV) $(BENCH_VENV) dist build .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+env: $(BIN)/python ## write .env with random passwords for docker compose; never overwrites
+	@$(BIN)/python -m tools.env
 
 tools: $(BIN)/python ## build the real OpenTelemetry Collector, Prometheus, Jaeger, Alertmanager: once, then cached
 	@$(BIN)/python -m tools.build

@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
     add("--tls-port", type=int, default=8943, help="TLS port, 0 for any (default %(default)s)")
     add("--no-tls", action="store_true", help="no TLS port")
     add("--tls-dir", type=Path, help="where keys and certificates are kept (default: a directory of the run)")
+    add("--tls-name", action="append", default=[], metavar="NAME", help="a further name of this host")
+    add("--open-control", action="store_true", help="/control answers everyone, not this machine only")
     add("--ca-file", type=Path, help="where to put the certificate to be trusted")
     add("--seed", type=int, default=1, help="decides all content (default %(default)s)")
     add("--rate", type=float, default=100.0, help="steps a second over all markets; 0: only by control")
@@ -105,6 +107,8 @@ async def _serve(flags: argparse.Namespace) -> int:
         tls=not flags.no_tls,
         tls_port=flags.tls_port,
         tls_dir=None if flags.no_tls else flags.tls_dir,
+        tls_names=flags.tls_name,
+        open_control=flags.open_control,
         tape=flags.tape,
         speed=flags.speed,
         limits=dict(flags.limit),

@@ -1,4 +1,4 @@
-"""The control endpoints: the truth, the market, the faults. Only for callers on this machine.
+"""The control endpoints: the truth, the market, the faults. Only for callers on this machine, unless it is opened.
 
 It owns the JSON under /control. It must never reach a venue's client: what clients see is changed by steps and faults
 alone.
@@ -28,11 +28,12 @@ _Handler = Callable[["Control", web.Request], Awaitable[dict[str, Any]]]
 
 
 def _endpoint(handler: _Handler) -> Callable[["Control", web.Request], Awaitable[web.Response]]:
-    """Only from loopback; a mistake in the request is answered 400 with a sentence."""
+    """Only from loopback, unless `open_control`; a mistake in the request is answered 400 with a sentence."""
 
     @wraps(handler)
     async def handle(self: "Control", request: web.Request) -> web.Response:
-        if request.remote is None or not ip_address(request.remote).is_loopback:
+        local = request.remote is not None and ip_address(request.remote).is_loopback
+        if not (local or self._simulator.open_control):
             return web.json_response({"error": "control is for this machine only"}, status=403)
         try:
             return web.json_response(await handler(self, request))

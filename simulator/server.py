@@ -37,8 +37,8 @@ class Simulator:
 
     `rate` is steps a second over all markets; with 0 nothing moves but by `step`, and time is the steps'. `limits`
     changes venues' limits by name (`binance.weight`). `tls_dir` (or `tls=True`, with a directory of its own that goes
-    with it) opens the TLS port. `venues`: only these exist (default: all). `funding_seconds`: how often perpetuals
-    settle.
+    with it) opens the TLS port; `tls_names` are further names of this host. `open_control`: /control answers everyone.
+    `venues`: only these exist (default: all). `funding_seconds`: how often perpetuals settle.
 
     Raises:
         ValueError: a venue, symbol, limit or tape is not what it must be.
@@ -57,6 +57,8 @@ class Simulator:
         tls: bool = False,
         tls_port: int = 0,
         tls_dir: Path | None = None,
+        tls_names: Iterable[str] = (),
+        open_control: bool = False,
         tape: Path | None = None,
         speed: float = 1.0,
         limits: Mapping[str, float] | None = None,
@@ -71,6 +73,8 @@ class Simulator:
         self.ca_file: Path | None = None
         self._tls = tls or tls_dir is not None
         self._tls_dir = tls_dir
+        self._tls_names = tuple(tls_names)
+        self.open_control = open_control
         self.world = World(seed, clock, rate > 0, Faults(clock), ledger_limit, funding_seconds)
         chosen = chosen_venues(tuple(VENUES) if venues is None else tuple(venues))
         self.venues = _venues(self.world, chosen, tuple(symbols), limits or {}, tape)
@@ -110,7 +114,7 @@ class Simulator:
             directory = self._tls_dir or Path(
                 self._stack.enter_context(tempfile.TemporaryDirectory(prefix="simulator-"))
             )
-            tls = Tls(directory, self.host, self.world.faults.certificate)
+            tls = Tls(directory, self.host, self.world.faults.certificate, self._tls_names)
             self.ca_file = tls.ca_file
             secure = web.TCPSite(runner, self.host, self.tls_port, ssl_context=tls.context)
             await secure.start()

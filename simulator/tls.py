@@ -115,15 +115,20 @@ def _general_name(host: str) -> x509.GeneralName:
 class Tls:
     """The TLS port's certificates in `directory`; `choose` names the bad one for the next handshake, or None.
 
+    `names`: what else it may be called, where clients are not on this machine.
+
     The authority's key is kept there and used again, so that a client that trusts it outlives the simulator.
 
     Raises:
         OSError: the directory cannot be written.
     """
 
-    def __init__(self, directory: Path, host: str, choose: Callable[[], str | None]) -> None:
+    def __init__(
+        self, directory: Path, host: str, choose: Callable[[], str | None], names: tuple[str, ...] = ()
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        hosts = tuple(dict.fromkeys((*_HOSTS, host))) if host not in ("0.0.0.0", "::") else _HOSTS  # noqa: S104 - compared
+        own = (host,) if host not in ("0.0.0.0", "::") else ()  # noqa: S104 - compared
+        hosts = tuple(dict.fromkeys((*_HOSTS, *own, *names)))
         authority = Authority("MarketPrism simulator", _kept_key(directory / "ca.key"))
         stranger = Authority("MarketPrism stranger")
         _write_private(directory / "ca.key", authority.key_pem())

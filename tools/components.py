@@ -132,6 +132,9 @@ def components(ports: Ports, data: Path, alerts: Alerts | None = None) -> list[C
         "STACK_PROMETHEUS_URL": at["prometheus"],
         "STACK_JAEGER_OTLP_ENDPOINT": f"{HOST}:{ports.jaeger_otlp}",
         "STACK_LOGS_FILE": str(data / LOGS_FILE),
+        "STACK_QUEUE_DIR": str(data / "otelcol-queue"),
+        # Of one collector all traces fit, and each exemplar then leads to its own.
+        "STACK_TRACES_KEEP_PERCENT": "100",
     }
 
     # This Jaeger traces every query of its own to OTEL_EXPORTER_OTLP_ENDPOINT and has no setting against it.
@@ -203,7 +206,7 @@ def components(ports: Ports, data: Path, alerts: Alerts | None = None) -> list[C
         ),
         component(
             "otelcol",
-            f"--config={ROOT / 'otel' / 'agent.yaml'}",
+            f"--config={ROOT / 'otel' / 'gateway.yaml'}",
             takes=("otlp_grpc", "otlp_http", "otelcol_metrics", "otelcol_health"),
             ready=at["otelcol_health"],
             url=at["otlp_http"],

@@ -104,11 +104,12 @@ async def test_a_market_that_is_stopped_takes_no_further_step(monkeypatch: pytes
     assert simulator.driver.steps == 1
 
 
-async def test_control_is_for_this_machine_only() -> None:
+async def test_control_is_for_this_machine_only_unless_it_is_opened() -> None:
     transport = mock.Mock()
     transport.get_extra_info.side_effect = {"peername": ("192.0.2.7", 1)}.get
     request = make_mocked_request("GET", "/control/state", transport=transport)
     assert (await Control(Simulator()).state(request)).status == 403
+    assert (await Control(Simulator(open_control=True)).state(request)).status == 200
 
 
 def test_a_directory_keeps_its_authority_and_lets_nobody_else_read_its_keys(tmp_path: Path) -> None:
@@ -120,6 +121,26 @@ def test_a_directory_keeps_its_authority_and_lets_nobody_else_read_its_keys(tmp_
         assert context.cert_store_stats()["x509_ca"] == 1
     assert files[0] == files[1]
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir() if path.name != "ca.pem")
+
+
+def test_the_certificate_is_also_for_the_names_that_it_is_given(tmp_path: Path) -> None:
+    tls = Tls(tmp_path, "0.0.0.0", lambda: None, ("simulator",))  # noqa: S104 - as in a container
+    trusting = ssl.create_default_context(cafile=str(tls.ca_file))
+    for name, fits in {"simulator": True, "127.0.0.1": True, "elsewhere": False}.items():
+        assert _shakes_hands(tls.context, trusting, name) is fits
+
+
+def _shakes_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> bool:
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(back, there, server_hostname=name), server.wrap_bio(there, back, server_side=True)]
+    for end in ends * 3:
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLCertVerificationError:
+            return False
+    return True
 
 
 @pytest.mark.parametrize(

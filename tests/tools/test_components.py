@@ -36,7 +36,7 @@ def test_free_ports_are_free_and_all_different() -> None:
     assert len(set(ports.values())) == len(ports)
 
 
-@pytest.mark.parametrize("file", ["agent.yaml", "jaeger.yaml"])
+@pytest.mark.parametrize("file", ["agent.yaml", "gateway.yaml", "jaeger.yaml"])
 def test_the_ports_in_the_configs_are_those_of_the_stack(file: str) -> None:
     written = dict(re.findall(r"env:(STACK_\w+_PORT):-(\d+)", (ROOT / "otel" / file).read_text()))
     ours = {name: port for name, port in DEFAULTS.variables().items() if name in written}
@@ -45,7 +45,7 @@ def test_the_ports_in_the_configs_are_those_of_the_stack(file: str) -> None:
 
 
 def test_every_variable_of_the_configs_that_has_no_default_here_has_one_there() -> None:
-    for file in ("agent.yaml", "jaeger.yaml"):
+    for file in ("agent.yaml", "gateway.yaml", "jaeger.yaml"):
         assert re.findall(r"\$\{env:\w+\}", (ROOT / "otel" / file).read_text()) == []
 
 
