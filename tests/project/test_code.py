@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PYPROJECT = (ROOT / "pyproject.toml").read_text()
 PACKAGES = ("collector", "telemetry", "alerting", "simulator")
-FILES = sorted(path for part in (*PACKAGES, "grafana", "benchmarks", "tools", "tests") for path in (ROOT / part).rglob("*.py"))
+FILES = sorted(
+    path for part in (*PACKAGES, "grafana", "benchmarks", "tools", "tests") for path in (ROOT / part).rglob("*.py")
+)
 IGNORE = re.compile(r'^  "(?P<rule>[A-Z]+[0-9]*)",\s*(?P<reason># .+)?$')
 
 
