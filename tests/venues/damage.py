@@ -1,7 +1,7 @@
 """A wire that damages what it carries, as a plan says: drops, doubles, delays, cuts, flips one bit.
 
-One damage is left out on purpose: a digit that becomes another digit. Where nothing covers that digit (Binance: every
-number; Kraken: all but the top ten levels) nobody can see it; `test_blind_spots.py` shows exactly which those are.
+One damage is left out on purpose: a digit that becomes another digit. Where nothing covers that digit nobody can see
+it; docs/integrity.md lists where, and `digits` measures it.
 """
 
 from collections.abc import Callable

@@ -21,7 +21,7 @@ from collector.venues.protocol import Core, CoreSettings, FrameKind, Wanted
 from tests.venues.kit import Bench
 from tests.venues.sessions import PERP, PUBLIC, SPOT, USD, Case, Session
 
-STEPS = 140
+STEPS = 160
 Field = tuple[str, str]
 """Our channel, and the venue's name of the field."""
 Noticed = Literal["noticed", "harmless", "silent"]
@@ -87,7 +87,7 @@ def recorded(case: Case, seed: int) -> Recorded:
     session = Session(case, seed, [])
     inputs: list[Input] = []
     core = session.core
-    inner = {name: getattr(core, name) for name in ("connected", "frame", "reply", "wake")}
+    inner = {name: getattr(core, name) for name in ("connected", "disconnected", "frame", "reply", "wake")}
 
     def noted(name: str) -> Callable[..., Any]:
         def call(*args: Any) -> Any:
@@ -126,10 +126,10 @@ def outcome(case: Case, inputs: list[Input], changed: int | None, instead: bytes
 
 
 def places(found: Recorded) -> dict[Field, list[Place]]:
-    """Every digit of the data messages of the middle half, by its field: those before warm up, those after show harm."""
+    """Every digit of the data messages in the middle, by its field: those before warm up, those after show harm."""
     by_field: defaultdict[Field, list[Place]] = defaultdict(list)
     for number, given in enumerate(found.inputs):
-        if given.kind in found.case.channels and 1 / 4 < number / len(found.inputs) < 3 / 4:
+        if given.kind in found.case.channels and 0.25 < number / len(found.inputs) < 0.55:
             for at, field in fields(given.frame):
                 by_field[str(given.kind), field].append(Place(number, at))
     return dict(by_field)
@@ -176,4 +176,3 @@ def measured(section: str, trials: int, seed: int) -> dict[Field, Counter[Notice
             tally = results.setdefault(field, Counter())
             tally.update(trial(found, random.choice(where), random) for _ in range(trials))
     return results
-

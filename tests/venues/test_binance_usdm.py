@@ -131,6 +131,15 @@ def test_the_first_update_spans_the_snapshot_and_each_other_names_the_one_before
     assert made.of(Gap) == []
 
 
+def test_after_the_first_update_one_that_spans_the_book_without_naming_the_one_before_is_a_gap() -> None:
+    made = bench("binance_usdm", "book")
+    made.frame(perp_depth(97, 105, 95))
+    made.reply(perp_book(100, BIDS, ASKS))
+    made.frame(perp_depth(104, 110, 103))
+    assert [(gap.cause, gap.channel) for gap in made.of(Gap)] == [("sequence", "book")]
+    assert made.state("BTC-USDT", "book") == "gap"
+
+
 def test_an_update_that_ends_where_the_snapshot_stands_is_in_it_already() -> None:
     made = bench("binance_usdm", "book")
     made.frames(perp_depth(95, 100, 90, bids=[("100.0", "2.0")]), perp_depth(110, 112, 100))

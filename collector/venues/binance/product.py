@@ -67,6 +67,10 @@ class PreviousIds(UpdateIds):
     https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams/How-to-manage-a-local-order-book-correctly
     """
 
+    def __init__(self) -> None:
+        self._applied: int | None = None
+        """The id of the last update: the next one must name it. A snapshot's may be spanned instead."""
+
     def step(self, update: Update, last: int | None) -> Step:
         """Say whether `update` follows `last`: names it, or spans it, as only the first one after a snapshot can."""
         first, final, at = update.first, update.last, last
@@ -74,7 +78,10 @@ class PreviousIds(UpdateIds):
             return "gap"
         if final <= at:
             return "skip"
-        return "apply" if update.prev == at or first <= at else "gap"
+        if update.prev != at and (first > at or at == self._applied):
+            return "gap"
+        self._applied = final
+        return "apply"
 
 
 SPOT = Product(
