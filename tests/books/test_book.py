@@ -192,7 +192,9 @@ def test_books_are_compared_by_value_as_deep_as_ours_is_known() -> None:
     ],
 )
 def test_a_rest_book_that_rounds_sizes_differs_only_in_the_digits_that_it_gives(
-    theirs: str, ours: str, differs: bool  # noqa: FBT001
+    theirs: str,
+    ours: str,
+    differs: bool,  # noqa: FBT001
 ) -> None:
     book = Book(10, 10)
     book.load([("100", ours)], [("101", "1")], limit=None)
