@@ -182,8 +182,14 @@ def others(instrument: str = "BTC-USDT") -> list[AnyRecord]:
     """One record of each type that is neither trade, quote, book nor Gap."""
     base = common(instrument, 0)
     bar: dict[str, Any] = {"open": "1", "high": "3", "low": "1", "close": "2", "volume": "9"}
-    best = {"bid": "1", "bid_size": "1", "ask": "2", "ask_size": None}
-    steps = {"price_step": "0.1", "size_step": "1", "min_size": None, "min_value": None, "contract_currency": "BTC"}
+    best: dict[str, Any] = {"bid": "1", "bid_size": "1", "ask": "2", "ask_size": None}
+    steps: dict[str, Any] = {
+        "price_step": "0.1",
+        "size_step": "1",
+        "min_size": None,
+        "min_value": None,
+        "contract_currency": "BTC",
+    }
     return [
         Ticker(**base, last="2", open=None, high="3", low="1", volume="9", quote_volume=None, **best),
         Candle(**base, interval="1m", open_ts=START_US, trades=None, closed=True, **bar),
