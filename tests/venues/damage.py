@@ -22,6 +22,9 @@ PLANS = st.lists(
     max_size=30,
 )
 DIGITS = b"0123456789"
+BLANK = 0x20
+ENDS = (b",", b"}", b"]")
+"""What may follow a JSON number."""
 
 
 class Wire:
@@ -55,10 +58,13 @@ class Wire:
 
 
 def flipped(frame: bytes, where: int) -> bytes:
-    """One bit turned; another one when a digit would become a digit."""
+    """One bit turned; another one when a digit would become a digit, or the last one of a JSON number a blank, which
+    JSON allows: a shorter number is then as good as another one.
+    """
     while True:
         at, bit = where // 8 % len(frame), 1 << where % 8
         turned = frame[at] ^ bit
-        if not (frame[at] in DIGITS and turned in DIGITS):
+        shorter = turned == BLANK and frame[at + 1 : at + 2] in ENDS
+        if frame[at] not in DIGITS or not (turned in DIGITS or shorter):
             return frame[:at] + bytes([turned]) + frame[at + 1 :]
         where += 1
