@@ -22,6 +22,7 @@ from benchmarks.measure import measure
 from benchmarks.results import HOST, Offer, Result, result, say
 from benchmarks.tape import KINDS, Kind
 from collector.config import load
+from collector.config.model import Venues
 from collector.service.app import Service
 from collector.web.server import bind
 
@@ -60,7 +61,9 @@ async def read(offer: Offer) -> Result:
 
 
 def _configuration(offer: Offer, directory: Path) -> Path:
-    """Write the file. All defaults, but for the addresses, aggTrade (cryptofeed has no other trades), and the log."""
+    """Write the file. All defaults, but for the addresses, what the tape has, aggTrade (cryptofeed has no other trades),
+    and the log.
+    """
     host = f"{HOST}:{offer.port}"
     binance = {"ws_url": f"wss://{host}", "rest_url": f"https://{host}", "trade_stream": "aggTrade"}
     path = directory / "marketprism.yaml"
@@ -68,7 +71,8 @@ def _configuration(offer: Offer, directory: Path) -> Path:
         yaml.safe_dump(
             {
                 "instruments": offer.instruments,
-                "venues": {"binance": binance, "kraken": {"enabled": False}},
+                "channels": list(RECORDS),
+                "venues": {**dict.fromkeys(Venues.__struct_fields__, {"enabled": False}), "binance": binance},
                 "tls": {"ca_file": offer.ca_file},
                 "journal": {"directory": str(directory / "journal")},
                 "log": {"level": "error"},
