@@ -61,9 +61,7 @@ async def read(offer: Offer) -> Result:
 
 
 def _configuration(offer: Offer, directory: Path) -> Path:
-    """Write the file. All defaults, but for the addresses, what the tape has, aggTrade (cryptofeed has no other trades),
-    and the log.
-    """
+    """Write the file: defaults, but for the addresses, what the tape has, aggTrade (as in cryptofeed), and the log."""
     host = f"{HOST}:{offer.port}"
     binance = {"ws_url": f"wss://{host}", "rest_url": f"https://{host}", "trade_stream": "aggTrade"}
     path = directory / "marketprism.yaml"
@@ -72,7 +70,7 @@ def _configuration(offer: Offer, directory: Path) -> Path:
             {
                 "instruments": offer.instruments,
                 "channels": list(RECORDS),
-                "venues": {**dict.fromkeys(Venues.__struct_fields__, {"enabled": False}), "binance": binance},
+                "venues": {**{venue: {"enabled": False} for venue in Venues.__struct_fields__}, "binance": binance},
                 "tls": {"ca_file": offer.ca_file},
                 "journal": {"directory": str(directory / "journal")},
                 "log": {"level": "error"},
