@@ -48,6 +48,16 @@ def test_what_the_snapshot_does_not_reach_after_a_reconnect_is_a_gap_with_its_id
     assert [(gap.first, gap.last, gap.cause) for gap in made.of(Gap)] == [(3, 5, "disconnect")]
 
 
+def test_what_the_snapshot_of_a_repair_does_not_reach_is_a_gap_although_trades_flowed_until_then() -> None:
+    made = bench("trades")
+    made.says(trades(1, kind="snapshot"), trades(2))
+    made.skip()
+    made.say(trades(4))  # the hole is told, and the stream is subscribed again: what comes meanwhile is sent to nobody
+    made.say(trades(6, 7, kind="snapshot"))
+    assert idents(made) == [2, 4, 6, 7]
+    assert holes(made, "trades") == [(3, 3, False), (5, 5, False)]
+
+
 def test_within_a_snapshot_nothing_is_missing_though_its_ids_jump() -> None:
     made = bench("trades")
     made.says(trades(1, kind="snapshot"), trades(2))

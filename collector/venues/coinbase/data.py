@@ -93,7 +93,7 @@ class Data:
             ids.last = rows[-1][0]
             rows = ()
         elif snapshot and ids.last is not None:
-            whole = whole or any(ident == ids.last for ident, _ in rows)
+            whole = any(ident == ids.last for ident, _ in rows)  # subscribing again is an interruption, too
             rows = [row for row in rows if row[0] > ids.last or any(first <= row[0] <= end for first, end in ids.holes)]
             if not rows and whole and stream.verdict.state != "in_sync":
                 stream.judge("in_sync", now, by="sequence")
