@@ -153,9 +153,9 @@ async def test_who_knows_that_a_collector_is_dead_is_not_told_of_its_feeds(runni
     async with running.alertmanager() as client:
         await client.post_alerts(
             [
-                alert("CollectorDown", scope="collector", instance="c1"),
-                alert("FeedStale", priority="P2", scope="feed", instance="c1", venue="kraken"),
-                alert("FeedStale", priority="P2", scope="feed", instance="c2", venue="okx"),
+                alert("CollectorDown", age_s=0, scope="collector", instance="c1"),
+                alert("FeedStale", age_s=0, priority="P2", scope="feed", instance="c1", venue="kraken"),
+                alert("FeedStale", age_s=0, priority="P2", scope="feed", instance="c2", venue="okx"),
             ]
         )
         await until(lambda: running.mail.taken, "the mail is there")
