@@ -25,7 +25,15 @@ from collector.web.server import bind
 pytestmark = pytest.mark.full
 
 PATIENCE_S = 60.0
-LISTED = {"binance": "BTC-USDT,ETH-USDT", "kraken": "BTC-USDT,BTC-USD"}
+LISTED = {
+    "binance": ("binance", "BTC-USDT,ETH-USDT"),
+    "binance_usdm": ("binance_usdm", "BTC-USDT,ETH-USDT"),
+    "okx": ("okx", "BTC-USDT"),
+    "okx_swap": ("okx", "BTC-USDT"),
+    "coinbase": ("coinbase", "BTC-USD"),
+    "kraken": ("kraken", "BTC-USDT,BTC-USD"),
+}
+"""By section of the configuration: the simulator's name, and what it lists."""
 
 
 def poll_until(check: Callable[[], Any], what: str) -> Any:
@@ -79,11 +87,11 @@ class Collector:
             "MARKETPRISM_JOURNAL__DIRECTORY": str(self.journal),
             "MARKETPRISM_TLS__CA_FILE": simulator["ca_file"],
         }
-        for venue, instruments in LISTED.items():
+        for section, (venue, instruments) in LISTED.items():
             base = f"127.0.0.1:{simulator['tls_port']}/{venue}"
-            environ[f"MARKETPRISM_VENUES__{venue.upper()}__WS_URL"] = f"wss://{base}"
-            environ[f"MARKETPRISM_VENUES__{venue.upper()}__REST_URL"] = f"https://{base}"
-            environ[f"MARKETPRISM_VENUES__{venue.upper()}__INSTRUMENTS"] = instruments
+            environ[f"MARKETPRISM_VENUES__{section.upper()}__WS_URL"] = f"wss://{base}"
+            environ[f"MARKETPRISM_VENUES__{section.upper()}__REST_URL"] = f"https://{base}"
+            environ[f"MARKETPRISM_VENUES__{section.upper()}__INSTRUMENTS"] = instruments
         self.environ = environ | more
         self.log = (place / "collector.log").open("a+")
         self.process = subprocess.Popen(
@@ -138,7 +146,7 @@ def test_a_signal_ends_it_cleanly_with_every_accepted_record_on_disk(
 ) -> None:
     collector = start()
     report = collector.healthy()
-    assert [venue["state"] for venue in report["venues"]] == ["in_sync", "in_sync"]
+    assert [venue["state"] for venue in report["venues"]] == ["in_sync"] * len(LISTED)
     health = [sys.executable, "-m", "collector.cli", "health"]
     done = subprocess.run(health, env=collector.environ, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "ok\n")
@@ -217,7 +225,9 @@ def test_the_demo_is_in_sync_within_a_minute_and_leaves_no_process(tmp_path: Pat
         url = f"http://127.0.0.1:{port}/health"
         report = poll_until(lambda: (answer := get(url))[0] == 200 and json.loads(answer[1]), "health")
         poll_until(lambda: json.loads(get(url)[1])["status"] == "ok", "everything in sync")
-        assert {venue["venue"] for venue in report["venues"]} == {"binance", "kraken"}
+        markets = {(venue["venue"], venue["market"]) for venue in report["venues"]}
+        spot = {(venue, "spot") for venue in ("binance", "okx", "coinbase", "kraken")}
+        assert markets == spot | {("binance", "perp"), ("okx", "perp")}
         demo.send_signal(signal.SIGINT)
         assert demo.wait(20) == 0
         assert demo.stderr is not None

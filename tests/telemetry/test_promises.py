@@ -41,7 +41,9 @@ async def collecting(tmp_path: Path) -> AsyncIterator[Service]:
     """A collector on the simulated exchanges, which ends as by SIGTERM, in time and well."""
     environ = {"HOME": str(tmp_path), "MARKETPRISM_JOURNAL__DIRECTORY": str(tmp_path / "journal")}
     environ |= {"MARKETPRISM_JOURNAL__RESERVE_BYTES": "0", "MARKETPRISM_LOG__STYLE": "json"}
-    async with Simulator(seed=3, rate=RATE, symbols=("BTC-USDT", "BTC-USD")) as simulator:
+    async with Simulator(seed=3, rate=RATE, symbols=("BTC-USDT", "BTC-USD"), venues=("binance", "kraken")) as simulator:
+        for venue in ("binance_usdm", "okx", "okx_swap", "coinbase"):
+            environ[f"MARKETPRISM_VENUES__{venue.upper()}__ENABLED"] = "false"
         for venue in ("binance", "kraken"):
             environ[f"MARKETPRISM_VENUES__{venue.upper()}__WS_URL"] = f"{simulator.ws_url}/{venue}"
             environ[f"MARKETPRISM_VENUES__{venue.upper()}__REST_URL"] = f"{simulator.http_url}/{venue}"
