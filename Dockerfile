@@ -21,8 +21,8 @@ COPY requirements/run.lock requirements/demo.lock requirements/
 # Two environments without pip: what runs, and what builds the wheel and has the simulator's certificates.
 RUN python -m venv --without-pip /opt/marketprism \
     && python -m venv --without-pip /opt/simulator \
-    && pip --python /opt/marketprism/bin/python install --no-compile --require-hashes -r requirements/run.lock \
-    && pip --python /opt/simulator/bin/python install --no-compile --require-hashes -r requirements/demo.lock
+    && pip --python /opt/marketprism/bin/python install --no-compile --no-deps --require-hashes -r requirements/run.lock \
+    && pip --python /opt/simulator/bin/python install --no-compile --no-deps --require-hashes -r requirements/demo.lock
 COPY pyproject.toml LICENSE ./
 COPY alerting/ alerting/
 COPY collector/ collector/

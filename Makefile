@@ -57,7 +57,7 @@ docs: $(VENV)/.dev ## write again all files that are generated from code
 LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) pyproject.toml
 lock: $(BIN)/python ## make requirements/*.lock again (UPGRADE=1: with the newest versions)
-	@test -x $(BIN)/uv || $(BIN)/python $(PIP) install --quiet --require-hashes -r requirements/dev.lock
+	@test -x $(BIN)/uv || $(BIN)/python $(PIP) install --quiet --no-deps --require-hashes -r requirements/dev.lock
 	$(LOCK) --group dev --extra export --extra grpc --extra simulator -o requirements/dev.lock
 	$(LOCK) --constraint requirements/dev.lock -o requirements/run.lock
 	$(LOCK) --constraint requirements/dev.lock --group build --extra simulator -o requirements/demo.lock
@@ -82,10 +82,13 @@ tools: $(BIN)/python ## build the real OpenTelemetry Collector, Prometheus, Jaeg
 stack: $(VENV)/.demo tools ## run the real OpenTelemetry Collector, Prometheus, Alertmanager, bridge, Jaeger until Ctrl-C
 	@exec $(BIN)/python -m tools.stack
 
-# An environment is made once, and again when its lock or pyproject.toml changes.
+# An environment is made once, and again when its lock or pyproject.toml changes. A lock holds all that is needed, so
+# nothing is resolved (--no-deps): else pip 23 takes `name[extra]` for another package than the locked `name`, and fails
+# as soon as a newer version of it is out. `check` tells what a lock lacks.
 define install-locked
-$(1)/bin/python $(PIP) install --quiet --require-hashes -r $(2)
+$(1)/bin/python $(PIP) install --quiet --no-deps --require-hashes -r $(2)
 $(1)/bin/python $(PIP) install --quiet --no-deps --no-build-isolation -e .
+$(1)/bin/python $(PIP) check
 @touch $@
 endef
 

@@ -72,3 +72,11 @@ def test_all_locks_give_the_same_version_of_a_package(lock: Path) -> None:
 
 def test_a_bare_install_has_at_most_twelve_direct_dependencies() -> None:
     assert len(declared()) <= 12
+
+
+@pytest.mark.parametrize("page", ["Makefile", "Dockerfile", "docs/dependencies.md", "tests/project/test_wheel.py"])
+def test_what_a_lock_holds_is_installed_as_it_is_without_resolving(page: str) -> None:
+    """Else pip 23 looks for the newest `name[extra]` beside the locked `name`, and fails when there is a newer one."""
+    installs = [line for line in (ROOT / page).read_text().splitlines() if "-hashes" in line and ".lock" in line]
+    assert installs
+    assert [line for line in installs if "no-deps" not in line] == []

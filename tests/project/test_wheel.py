@@ -41,7 +41,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(place, with_pip=True)
     programs = place / "bin"
     steps: list[list[str | Path]] = [
-        ["--require-hashes", "-r", ROOT / "requirements" / "run.lock"],
+        ["--no-deps", "--require-hashes", "-r", ROOT / "requirements" / "run.lock"],
         ["--no-deps", wheel],
     ]
     for what in steps:
