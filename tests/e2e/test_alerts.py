@@ -20,7 +20,7 @@ from tests.e2e.proofs import show, table
 from tests.e2e.rig import VENUES, Rig, poll_until
 from tests.e2e.weather import Report, check, weather
 
-pytestmark = pytest.mark.soak  # by hand, until it is green on the gateway too
+pytestmark = pytest.mark.full
 WITHIN_S = 10.0
 """From when a P1's `for` has run out to its last channel."""
 P2 = EVERY[1:]
