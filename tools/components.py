@@ -118,7 +118,11 @@ class Alerts:
 
     def variables(self, ports: Ports, data: Path) -> dict[str, str]:
         """All that Alertmanager's configuration and the bridge read; the token is of this stack's own making."""
-        ours = {f"{BRIDGE}LISTEN": f"{HOST}:{ports.bridge}", f"{BRIDGE}DATA": str(data / "bridge")}
+        ours = {
+            f"{BRIDGE}LISTEN": f"{HOST}:{ports.bridge}",
+            f"{BRIDGE}DATA": str(data / "bridge"),
+            f"{BRIDGE}RUNBOOKS": str(ROOT / "docs" / "runbooks"),
+        }
         if f"{BRIDGE}TOKEN" not in self.environment:
             ours[f"{BRIDGE}TOKEN_FILE"] = str(data / "bridge-token")
         return {**ours, **self.environment}

@@ -143,9 +143,9 @@ def _file(language: Language) -> str:
     )
     shown = _SHOWN[language].format(n=LINES, all="{{ $all }}")
     parts = {
-        "HTML_LINKS": _links(links, '<a href="{{ . }}">NAME</a> '),
-        "TEXT_LINKS": _links(links, "NAME: {{ . }}\n"),
-        "LINKS": _links(links, "<{{ . }}|NAME>  "),
+        "HTML_LINKS": _links(links, words.annotation_suffix, '<a href="{{ . }}">NAME</a> '),
+        "TEXT_LINKS": _links(links, words.annotation_suffix, "NAME: {{ . }}\n"),
+        "LINKS": _links(links, words.annotation_suffix, "<{{ . }}|NAME>  "),
         "RESOLVED_MARK": RESOLVED_MARK,
         "NO_MARK": MARKS[""],
         "MARKS": _by_priority({name: mark for name, mark in MARKS.items() if name}),
@@ -186,8 +186,10 @@ def _by_priority(texts: dict[str, str]) -> str:
     return "".join(f'{{{{ else if eq .Labels.priority "{name}" }}}}{text}' for name, text in texts.items())
 
 
-def _links(links: tuple[tuple[str, str], ...], form: str) -> str:
-    return "".join(f"{{{{ with .Annotations.{key} }}}}{form.replace('NAME', name)}{{{{ end }}}}" for key, name in links)
+def _links(links: tuple[tuple[str, str], ...], suffix: str, form: str) -> str:
+    return "".join(
+        f"{{{{ with {_annotation(key, suffix)} }}}}{form.replace('NAME', name)}{{{{ end }}}}" for key, name in links
+    )
 
 
 def _safe(what: str) -> str:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 import aiohttp
 
@@ -143,7 +144,8 @@ async def serving(settings: Settings, metrics: Metrics, telemetry: Telemetry) ->
         channels["log"] = Logbook(settings.log_language, metrics, memory, clocks.wall, observer.logged).deliver
         for outbox in outboxes:
             observer.watch_waiting(outbox.robot.channel, lambda outbox=outbox: outbox.waiting)  # type: ignore[misc]
-        server = BridgeServer(settings.token, channels, observer, Exposition(metrics), off, clocks.wall)
+        texts = _runbooks(settings.runbooks)
+        server = BridgeServer(settings.token, channels, observer, Exposition(metrics), off, texts, clocks.wall)
         try:
             try:
                 port = await server.start(settings.host, settings.port)
@@ -159,6 +161,19 @@ async def serving(settings: Settings, metrics: Metrics, telemetry: Telemetry) ->
         finally:
             await server.stop()
             memory.close()
+
+
+def _runbooks(folder: Path | None) -> dict[str, str]:
+    """What is in it, by the paths below it. Raises AlertingError for what cannot be read."""
+    found: dict[str, str] = {}
+    if folder is None:
+        return found
+    for path in sorted(folder.rglob("*.md")):
+        try:
+            found[path.relative_to(folder).as_posix()] = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise AlertingError(f"MARKETPRISM_BRIDGE_RUNBOOKS: {path} cannot be read: {error}") from error
+    return found
 
 
 async def _end(outboxes: list[Outbox], tasks: list[asyncio.Task[None]]) -> None:

@@ -102,7 +102,7 @@ class _Voice:
                 ("trace_url", self.words.trace),
                 ("log_url", self.words.log),
             )
-            if (link := _link(alert.annotations.get(key, "")))
+            if (link := _link(self._annotated(alert, key)))
         ]
         return self.look.break_.join(filter(None, [*lines, " · ".join(links)]))
 
@@ -128,8 +128,11 @@ class _Voice:
         return self.words.over.format(start=start, end=_utc(alert.ends_at), duration=lasted)
 
     def _said(self, alert: Alert, name: str) -> str:
+        return self.one_line(self._annotated(alert, name))
+
+    def _annotated(self, alert: Alert, name: str) -> str:
         own = alert.annotations.get(name + self.words.annotation_suffix, "")
-        return self.one_line(own or alert.annotations.get(name, ""))
+        return own or alert.annotations.get(name, "")
 
     def one_line(self, text: str) -> str:
         return self.look.plain(redact(" ".join(text.split())))

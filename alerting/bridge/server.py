@@ -2,7 +2,8 @@
 
 It owns the answers. 2xx only when the channel has the delivery; 5xx when the same may succeed later, for Alertmanager
 tries those again at once; 4xx with the reason when it never will, and nothing was sent. Deliveries and receipts need
-the token; /live, /ready, /health and /metrics do not, and say nothing secret. Bodies and connections are bounded.
+the token; /live, /ready, /health, /metrics and the runbooks do not, and say nothing secret. Bodies and connections are
+bounded.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ POST /v1/alerts/CHANNEL   Alertmanager's webhook: dingtalk, wecom, log (with the
 /ready    it takes deliveries
 /health   what is well and what is not, per channel (JSON)
 /metrics  measurements (OpenMetrics or Prometheus text)
+/runbooks what to do about each alert: /runbooks/ALERT.md, /runbooks/zh-CN/ALERT.md
 """
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
@@ -52,7 +54,7 @@ class Deliver(Protocol):
 
 
 class BridgeServer:
-    """The application. `channels`: those that are on."""
+    """The application. `channels`: those that are on. `runbooks`: by their paths below /runbooks, what they say."""
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class BridgeServer:
         observer: Observer,
         exposition: Exposition,
         off: Mapping[Channel, str],
+        runbooks: Mapping[str, str],
         wall: Callable[[], float],
     ) -> None:
         self._token = f"Bearer {token}".encode()
@@ -68,6 +71,7 @@ class BridgeServer:
         self._observer = observer
         self._exposition = exposition
         self._off = off
+        self._runbooks = runbooks
         self._wall = wall
         app = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY)
         app.router.add_post("/v1/alerts/{channel}", self._alerts)
@@ -78,6 +82,7 @@ class BridgeServer:
             "/health": self._health,
             "/metrics": self._metrics,
             "/v1/receipts": self._receipts,
+            "/runbooks/{name:.+}": self._runbook,
         }.items():
             app.router.add_get(path, answer)
         # A delivery whose sender went away is taken back: Alertmanager asks again, with what is true by then.
@@ -184,6 +189,14 @@ class BridgeServer:
 
     async def _health(self, _: web.Request) -> web.Response:
         return _json(self._observer.health())
+
+    async def _runbook(self, request: web.Request) -> web.Response:
+        # As text: what a person is to read must not be a download.
+        found = self._runbooks.get(request.match_info["name"])
+        if found is not None:
+            return web.Response(text=found)
+        known = ", ".join(sorted(self._runbooks)) or "none: MARKETPRISM_BRIDGE_RUNBOOKS is not set"
+        return _text(404, f"no such runbook; there are {known}")
 
     async def _metrics(self, request: web.Request) -> web.Response:
         form = negotiate(request.headers.get("Accept", ""))

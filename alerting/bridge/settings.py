@@ -33,6 +33,7 @@ SECRETS = ("TOKEN", "DINGTALK_URL", "DINGTALK_SECRET", "WECOM_URL")
 PLAIN = (
     "LISTEN",
     "DATA",
+    "RUNBOOKS",
     "DUPLICATES_WITHIN",
     "MESSAGES_PER_MINUTE",
     "DINGTALK_LANGUAGE",
@@ -67,13 +68,15 @@ class RobotSettings:
 class Settings:
     """Everything that the bridge is made with. A robot that is None is off.
 
-    `duplicates_within_s`: a delivery that says nothing new within so many seconds is a duplicate. It has to be longer
-    than Alertmanager's `group_interval` (retries) and shorter than its shortest `repeat_interval` (reminders).
+    `runbooks`: the folder of those that it shows. `duplicates_within_s`: a delivery that says nothing new within so
+    many seconds is a duplicate. It has to be longer than Alertmanager's `group_interval` (retries) and shorter than its
+    shortest `repeat_interval` (reminders).
     """
 
     host: str
     port: int
     data: Path
+    runbooks: Path | None
     token: str
     dingtalk: RobotSettings | None
     wecom: RobotSettings | None
@@ -126,6 +129,7 @@ def read_settings(environ: Mapping[str, str], default_data: Path) -> Settings:
         host=host,
         port=port,
         data=Path(reader.plain("DATA") or default_data).expanduser().absolute(),
+        runbooks=reader.folder("RUNBOOKS"),
         token=reader.token(),
         dingtalk=reader.robot("DINGTALK", "access_token", default_mention="P1=all"),
         wecom=reader.robot("WECOM", "key", default_mention=""),
@@ -161,6 +165,16 @@ class _Reader:
 
     def plain(self, name: str) -> str:
         return self._given.get(name, "").strip()
+
+    def folder(self, name: str) -> Path | None:
+        """A folder that is there; None when it is not given."""
+        text = self.plain(name)
+        if not text:
+            return None
+        path = Path(text).expanduser().absolute()
+        if not path.is_dir():
+            self.wrong(name, f"expected a folder, {path} is none")
+        return path
 
     def secret(self, name: str) -> str | None:
         """The text of a secret, without the space around it; None when it is not given."""

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("--into", type=Path, metavar="DIR", help="write the rules alone, there")
     parser.add_argument("--runbooks", metavar="URL", default=DEFAULT.runbooks, help="where docs/runbooks can be opened")
     parser.add_argument("--jaeger", metavar="URL", default=DEFAULT.jaeger, help="where Jaeger's pages are")
-    parser.add_argument("--prometheus", metavar="URL", default=DEFAULT.prometheus, help="where Prometheus' pages are")
+    parser.add_argument("--grafana", metavar="URL", default=DEFAULT.grafana, help="where Grafana's pages are")
     parser.add_argument(
         "--factor", type=int, metavar="N", default=1, help="divide every duration by so much, for tests"
     )
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     links = Links(
         runbooks=options.runbooks.rstrip("/"),
         jaeger=options.jaeger.rstrip("/"),
-        prometheus=options.prometheus.rstrip("/"),
+        grafana=options.grafana.rstrip("/"),
     )
     if options.into is not None:
         wanted = {options.into / name: text for name, text in files(links, factor=options.factor).items()}

@@ -52,6 +52,7 @@ CORE: Final = (
             "漏掉的数据若交易所不再提供，就永久丢失。"
         ),
         span="marketprism.connection",
+        board="overview",
         fault="the collector is killed",
         absent="firing",
     ),
@@ -68,6 +69,7 @@ CORE: Final = (
         summary_zh="没有连接到任何交易所。",
         description_zh=f"{INSTANCE} 与所有交易所都没有连接。请先检查它自身的网络。",
         span="marketprism.connection",
+        board="overview",
         fault="every exchange refuses connections",
     ),
     Rule(

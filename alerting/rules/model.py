@@ -17,6 +17,8 @@ Scope = Literal["collector", "venue", "feed", "watching", "objective"]
 """What an alert is about. One of a collector makes those of its venues and feeds needless, one of a venue those of its
 feeds: Alertmanager inhibits by this label."""
 Label = Literal["instance", "venue", "market", "instrument", "channel"]
+Board = Literal["overview", "venue", "instrument", "pipeline", "telemetry", "alerts"]
+"""A dashboard of grafana/dashboards; its uid is `marketprism-` and this."""
 
 CHANNELS: Final[Mapping[Priority, tuple[Channel, ...]]] = {
     "P1": ("email", "slack", "dingtalk", "wecom", "log"),
@@ -37,6 +39,14 @@ SERIES: Final[Mapping[Label, str]] = {
     "channel": "marketprism_channel",
 }
 """What an alert's label is called on the series of Prometheus."""
+BOARDS: Final[Mapping[Scope, Board]] = {
+    "collector": "pipeline",
+    "venue": "venue",
+    "feed": "venue",
+    "watching": "alerts",
+    "objective": "overview",
+}
+"""Where alerts of a scope are seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +57,8 @@ class Rule:
     `hold_s`: how long that must last, seconds. `by`: labels that the alert has from its series. `labels`: further ones.
     `summary` is fixed but for labels, `description` has the values; both are Prometheus' templates. Each is said in
     Chinese too, with the same names, values and units. `span`: the kind of span to look at in Jaeger; `operation`s are
-    named in telemetry/schema/spans.yaml. `also`: channels beside those of its priority. `fault`: what proves it in a
+    named in telemetry/schema/spans.yaml. `board`: where it is seen, if not where its labels or scope
+    say. `also`: channels beside those of its priority. `fault`: what proves it in a
     running system. `absent`: what it does when nothing that it reads exists. `priority` None: nobody is told.
     """
 
@@ -65,6 +76,7 @@ class Rule:
     fault: str
     labels: Mapping[str, str] = field(default_factory=dict)
     span: str = ""
+    board: Board | None = None
     also: tuple[Channel, ...] = ()
     absent: Literal["silent", "firing"] = "silent"
 
@@ -72,6 +84,18 @@ class Rule:
     def expression(self) -> str:
         """The whole of its PromQL."""
         return f"{self.value} {self.when}".strip()
+
+    @property
+    def seen_on(self) -> Board:
+        """The dashboard where what it measures is seen."""
+        if self.board is not None:
+            return self.board
+        return "instrument" if "instrument" in self.by else "venue" if "venue" in self.by else BOARDS[self.scope]
+
+    @property
+    def placed(self) -> tuple[Label, ...]:
+        """The labels that say where in the data it is. What watches has an `instance` of another kind."""
+        return () if self.scope in {"watching", "objective"} else self.by
 
     @property
     def channels(self) -> tuple[Channel, ...]:

@@ -5,21 +5,24 @@ what is alerted on. Links come from here and not from the table, so that no rule
 Format: https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 import yaml
 
 from alerting.rules import slo
-from alerting.rules.model import EVERY_S, SERIES, SEVERITIES, Rule
+from alerting.rules.model import EVERY_S, SERIES, SEVERITIES, Label, Rule
 from alerting.rules.promql import duration, faster
 from alerting.rules.table import OF_OBJECTIVES, RULES
 
 ALERTS, OBJECTIVES = "alerts.yml", "objectives.yml"
 SERVICE: Final = "marketprism-collector"
+_METADATA: Final[dict[Label, str]] = {**SERIES, "instance": "service_instance_id"}
+"""What a label is called on a log line in Loki."""
 _HEAD = """\
 # Generated from alerting/rules by `python -m alerting.rules`. Do not edit.
 """
@@ -27,11 +30,11 @@ _HEAD = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
-    """Where the links of an alert lead. `runbooks`: the folder of docs/runbooks, as people can open it."""
+    """Where the links of an alert lead. `runbooks`: docs/runbooks as people can open it, by default the bridge's."""
 
-    runbooks: str = "docs/runbooks"
+    runbooks: str = "http://127.0.0.1:8081/runbooks"
     jaeger: str = "http://127.0.0.1:16686"
-    prometheus: str = "http://127.0.0.1:9090"
+    grafana: str = "http://127.0.0.1:3000"
 
 
 def files(links: Links | None = None, *, factor: int = 1) -> dict[str, str]:
@@ -58,15 +61,43 @@ def annotations(rule: Rule, links: Links) -> dict[str, str]:
         "summary_zh": rule.summary_zh,
         "description_zh": rule.description_zh,
         "runbook_url": f"{links.runbooks}/{rule.name}.md",
-        # A graph of what is measured, without the condition: how it came to this.
-        "dashboard_url": f"{links.prometheus}/graph?g0.expr={quote_plus(rule.value)}&g0.tab=0",
+        "runbook_url_zh": f"{links.runbooks}/zh-CN/{rule.name}.md",
+        "dashboard_url": _dashboard(rule, links),
     }
     if rule.span:
         found["trace_url"] = f"{links.jaeger}/search?service={SERVICE}&operation={quote(rule.span)}&lookback=1h"
         if "venue" in rule.by:
             tag = quote('{"marketprism.venue":"')
             found["trace_url"] += f"&tags={tag}{{{{ $labels.marketprism_venue }}}}{quote(chr(34) + '}')}"
+    else:
+        found["log_url"] = _logs(rule, links)
     return found
+
+
+def _dashboard(rule: Rule, links: Links) -> str:
+    """The dashboard, of the place that the alert is about, as far as its series says one."""
+    place = "".join(_with(label, f"&var-{label}=") for label in rule.placed)
+    return f"{links.grafana}/d/marketprism-{rule.seen_on}?from=now-3h&to=now{place}"
+
+
+def _logs(rule: Rule, links: Links) -> str:
+    """What is said there, in Grafana's Explore; where no place is named, what the programs complain of.
+
+    https://grafana.com/docs/grafana/latest/explore/get-started-with-explore/#generate-explore-urls-from-external-tools
+    """
+    expression = f'{{service_name="{SERVICE}"}}'
+    if not rule.placed:
+        expression = '{service_name=~"marketprism-.+"} | severity_text=~"WARNING|ERROR|CRITICAL"'
+    query = {"refId": "A", "datasource": {"type": "loki", "uid": "loki"}, "expr": f"{expression}@"}
+    pane = {"datasource": "loki", "queries": [query], "range": {"from": "now-1h", "to": "now"}}
+    place = "".join(_with(label, quote(f" | {_METADATA[label]}=`"), quote("`")) for label in rule.placed)
+    text = quote(json.dumps({"logs": pane}, separators=(",", ":")), safe="").replace(quote("@"), place)
+    return f"{links.grafana}/explore?schemaVersion=1&panes={text}"
+
+
+def _with(label: Label, before: str, after: str = "") -> str:
+    """The template of a label's value between these, of nothing where there is no such label."""
+    return f"{{{{ with $labels.{SERIES[label]} }}}}{before}{{{{ . }}}}{after}{{{{ end }}}}"
 
 
 def labels(rule: Rule) -> dict[str, str]:

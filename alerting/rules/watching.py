@@ -106,6 +106,7 @@ WATCHING: Final = (
         description_zh=(
             f"{INSTANCE} 已有 {duration(at.TELEMETRY_SILENT_S)} 没有任何指标到达，尽管可以抓取到它；指标每 5 s 一次。"
         ),
+        board="telemetry",
         fault="the OpenTelemetry Collector is stopped",
     ),
     Rule(
@@ -139,6 +140,7 @@ WATCHING: Final = (
             '{{ else if match "not sent" $labels.lost }}{{ reReplaceAll " not sent by" "" $labels.lost }} 未能发出'
             '{{ else }}{{ reReplaceAll " without room.*" "" $labels.lost }} 因队列已满被丢弃{{ end }}。'
         ),
+        board="telemetry",
         fault="Jaeger is stopped until the queues are full",
     ),
     Rule(
@@ -155,7 +157,8 @@ WATCHING: Final = (
         description=f"{{{{ $labels.metric }}}} of {INSTANCE} has reached its bound: further series are one sum.",
         summary_zh="某个指标的序列数达到了上限。",
         description_zh=f"{INSTANCE} 的 {{{{ $labels.metric }}}} 已达到上限：更多的序列汇总为一个。",
-        fault="more endpoints than the bound of a metric",
+        board="telemetry",
+        fault="an exchange answers with more kinds of errors than a metric may have",
     ),
     Rule(
         name="NotificationFailing",
@@ -234,6 +237,7 @@ WATCHING: Final = (
         description="Prometheus cannot scrape {{ $labels.job }} at {{ $labels.instance }}.",
         summary_zh="{{ $labels.job }} 已停止。",
         description_zh="Prometheus 抓取不到 {{ $labels.instance }} 上的 {{ $labels.job }}。",
+        board="telemetry",
         fault="Jaeger is stopped",
     ),
     Rule(

@@ -240,7 +240,7 @@ _COST: Final = Row(
             ),
             unit="none",
             decimals=3,
-            width=6,
+            width=4,
         ),
         Panel(
             kind="graph",
@@ -253,7 +253,19 @@ _COST: Final = Row(
                 ),
             ),
             unit="cps",
-            width=6,
+            width=4,
+        ),
+        Panel(
+            kind="stat",
+            title="Metrics at their bound",
+            says="Metrics that have as many series as they may: what is new of them is one sum.",
+            queries=(
+                Query(text='count(count by (__name__) ({otel_metric_overflow="true"})) or vector(0)', legend="metrics"),
+            ),
+            unit="short",
+            width=4,
+            decimals=0,
+            steps=ANY,
         ),
     ),
 )

@@ -81,9 +81,11 @@ def test_an_alert_has_all_that_a_person_needs() -> None:
             continue
         texts = rule["annotations"]
         said = {"summary", "description", "summary_zh", "description_zh"}
-        assert {*said, "runbook_url", "dashboard_url"} <= set(texts), rule["alert"]
-        assert texts["runbook_url"] == f"docs/runbooks/{rule['alert']}.md"
-        assert (ROOT / texts["runbook_url"]).exists()
+        assert {*said, "runbook_url", "runbook_url_zh", "dashboard_url"} <= set(texts), rule["alert"]
+        assert len({"trace_url", "log_url"} & set(texts)) == 1, rule["alert"]
+        for name in ("runbook_url", "runbook_url_zh"):
+            _, path = texts[name].split("http://127.0.0.1:8081/")
+            assert (ROOT / "docs" / path).exists(), path
         assert texts["description"] != texts["summary"]
         assert rule["labels"]["priority"] in {*CHANNELS, "none"}
 

@@ -214,13 +214,13 @@ def test_the_demo_reaches_every_venue_of_the_simulator_by_a_name_of_its_certific
 
 
 def test_every_variable_of_the_alerts_reaches_who_reads_it() -> None:
-    fixed = {"LISTEN", "DATA", "TOKEN_FILE"}
+    fixed = {"LISTEN", "DATA", "RUNBOOKS", "TOKEN_FILE"}
     own = {f"{bridge.PREFIX}{name}" for name in bridge.PLAIN} | {
         f"{bridge.PREFIX}{name}_FILE" for name in bridge.SECRETS
     }
     theirs = {f"{alerts.PREFIX}{name}" for name in alerts.NAMES}
     assert {name for name in service("bridge")["environment"] if name.startswith(bridge.PREFIX)} == own
-    assert set(service("setup")["environment"]) == (own | theirs) - {f"{bridge.PREFIX}DATA"}
+    assert set(service("setup")["environment"]) == (own | theirs) - {f"{bridge.PREFIX}DATA", f"{bridge.PREFIX}RUNBOOKS"}
     free = own | theirs - {f"{alerts.PREFIX}BRIDGE_URL"}
     assert {name for name in EXAMPLE if name.startswith((bridge.PREFIX, alerts.PREFIX))} == free - {
         f"{bridge.PREFIX}{name}" for name in fixed

@@ -47,7 +47,7 @@ class Expected:
             (False, "firing"): f"since {moment}",
             (False, "resolved"): f"{moment} to {moment}, for [^\n]+?",
         }[chinese, state]
-        runbook = re.escape(f"{RUNBOOKS}/{self.alert}.md")
+        runbook = re.escape(f"{RUNBOOKS}/{'zh-CN/' if chinese else ''}{self.alert}.md")
         name, where = f"{self.alert}{about}", self.where
         texts = re.escape(self.summary), self.description
         summary, description = zh.said(self.alert, self.labels) if chinese else texts

@@ -19,7 +19,7 @@ from tests.e2e.confined import PLENTY, Confined, possible
 from tests.e2e.expected import Expected
 from tests.e2e.pressure import asked_without_a_pause, first
 from tests.e2e.proofs import show, table
-from tests.e2e.rig import VENUES, Rig, poll_until
+from tests.e2e.rig import SYMBOLS, VENUES, Rig, poll_until
 
 pytestmark = [
     pytest.mark.soak,  # a busy core needs a quiet machine
@@ -210,7 +210,7 @@ def test_rest_errors_gaps_late_data_full_disks_and_silent_feeds(running: Running
 
 def test_a_slow_api_an_unstable_exchange_wrong_checksums_and_too_many_kinds_of_answers(running: Running) -> None:
     one, two = running.one, running.two
-    statuses = itertools.chain(range(430, 480), itertools.repeat(503))
+    statuses = itertools.cycle(range(520, 600))  # a metric takes 64 kinds of errors
     one.wait_in_sync(60)
     cases = [
         running.begin(
@@ -237,15 +237,17 @@ def test_a_slow_api_an_unstable_exchange_wrong_checksums_and_too_many_kinds_of_a
             {"metric": f"{REQUESTS}_count", **ONE},
             "A metric has more series than it may have.",
             rf"{REQUESTS}_count of collector-1 has reached its bound: further series are one sum\.",
-            fault="an exchange that answers with more kinds of errors than the bound of a metric",
         ),
     ]
     two.fault("slow", "binance", ms=7000, endpoint="depth", seconds=600)
     one.fault("corrupt", "kraken", how="checksum", channel="book", symbol="BTC-USDT", count=100_000)
     drop = every(2, lambda: two.fault("drop", "binance", channel="book", count=2))
     close = every(3, lambda: two.fault("close", "kraken"))
-    refuse = every(1.5, lambda: fail(one, "ETH-USDT", next(statuses)))
-    prove(cases, 200, drop, close, refuse)
+    refuse_btc, refuse_eth = (
+        every(1.5, lambda symbol=symbol: fail(one, symbol, next(statuses)))  # type: ignore[misc]
+        for symbol in SYMBOLS
+    )
+    prove(cases, 200, drop, close, refuse_btc, refuse_eth)
     one.heal()
     two.control("faults", method="DELETE")
     two.fault("clock_skew", "binance", ms=-5000)
@@ -364,10 +366,10 @@ def test_telemetry_that_is_lost_and_a_metric_that_is_missing(running: Running) -
         r"\d+ items in 5 min: traces dropped \(queue\) by collector-1\.",
         fault="the OpenTelemetry Collector is stopped until the queue of spans is full",
     )
-    chain.stop("otelcol")
+    chain.stop("otelcol")  # not for long: what the counter was before must still be in the rule's window afterwards
     for _ in range(40):
         one.fault("drop", "binance", channel="trades", count=1)
-        time.sleep(0.3)
+        time.sleep(0.15)
     chain.start("otelcol")
     prove([dropped], 60)
     recover([dropped], 120)

@@ -48,6 +48,8 @@ def _of_metric(name: str) -> set[str]:
         return EVERYWHERE | {use.attribute.label for use in OURS[name].attributes} | bound
     if name in OTHERS:
         return EVERYWHERE | OTHERS[name]
+    if not name:  # whatever has a certain label
+        return EVERYWHERE
     assert name in RECORDED, name
     return {"slo"}
 

@@ -103,3 +103,10 @@ def test_where_it_listens_can_be_asked_alone() -> None:
 
 def test_dingtalks_signature_is_as_documented() -> None:
     assert sign(1_700_000_000_000, "SEC000000000000000000000") == "1zJ%2Fw34EOSVAYr7cu7Vo8LnebmK2%2FGrCgegtr8mQrqM%3D"
+
+
+def test_runbooks_are_a_folder_that_is_there(tmp_path: Path) -> None:
+    assert read().runbooks is None
+    assert read(RUNBOOKS=str(tmp_path)).runbooks == tmp_path
+    with pytest.raises(SettingsError, match=r"^MARKETPRISM_BRIDGE_RUNBOOKS: expected a folder, /nowhere is none$"):
+        read(RUNBOOKS="/nowhere")

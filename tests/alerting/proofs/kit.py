@@ -8,16 +8,25 @@ Format: https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 from alerting.rules.model import SEVERITIES, Rule
 from alerting.rules.table import RULES
 
-PROMETHEUS = "http://127.0.0.1:9090"
+GRAFANA = "http://127.0.0.1:3000"
+RUNBOOKS = "http://127.0.0.1:8081/runbooks"
 JAEGER = "http://127.0.0.1:16686/search?service=marketprism-collector&operation="
+_ON_A_LINE = {
+    "instance": "service_instance_id",
+    "venue": "marketprism_venue",
+    "market": "marketprism_market",
+    "instrument": "marketprism_instrument",
+    "channel": "marketprism_channel",
+}
 Level = float | None
 """A gauge's value, or what a counter grows by in a step of five seconds; None: the series is not there."""
 
@@ -105,15 +114,36 @@ def alert_of(proof: Proof) -> dict[str, Any]:
         "description": proof.description,
         "summary_zh": proof.summary_zh,
         "description_zh": proof.description_zh,
-        "runbook_url": f"docs/runbooks/{rule.name}.md",
-        "dashboard_url": f"{PROMETHEUS}/graph?g0.expr={quote_plus(rule.value)}&g0.tab=0",
+        "runbook_url": f"{RUNBOOKS}/{rule.name}.md",
+        "runbook_url_zh": f"{RUNBOOKS}/zh-CN/{rule.name}.md",
+        "dashboard_url": dashboard(rule, proof.labels),
     }
     if proof.trace:
         texts["trace_url"] = JAEGER + proof.trace
+    else:
+        texts["log_url"] = logs(rule, proof.labels)
     priority = rule.priority
     assert priority is not None
     always = {"priority": priority, "severity": SEVERITIES[priority], "scope": rule.scope}
     return {"exp_labels": always | dict(proof.labels), "exp_annotations": texts}
+
+
+def dashboard(rule: Rule, labels: Mapping[str, str]) -> str:
+    """The dashboard of an alert with these labels."""
+    place = "".join(f"&var-{label}={labels[label]}" for label in rule.placed if label in labels)
+    return f"{GRAFANA}/d/marketprism-{rule.seen_on}?from=now-3h&to=now{place}"
+
+
+def logs(rule: Rule, labels: Mapping[str, str]) -> str:
+    """What is said where an alert with these labels is; what all complain of, where that is no place in the data."""
+    place = [f"{_ON_A_LINE[label]}=`{labels[label]}`" for label in rule.placed if label in labels]
+    all_ = ['{service_name=~"marketprism-.+"}', 'severity_text=~"WARNING|ERROR|CRITICAL"']
+    parts = ['{service_name="marketprism-collector"}', *place] if rule.placed else all_
+    query = {"refId": "A", "datasource": {"type": "loki", "uid": "loki"}, "expr": " | ".join(parts)}
+    pane = {"datasource": "loki", "queries": [query], "range": {"from": "now-1h", "to": "now"}}
+    return (
+        f"{GRAFANA}/explore?schemaVersion=1&panes={quote(json.dumps({'logs': pane}, separators=(',', ':')), safe='')}"
+    )
 
 
 def case_of(proof: Proof, world: Mapping[str, Level]) -> dict[str, Any]:
