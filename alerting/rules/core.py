@@ -273,6 +273,7 @@ CORE: Final = (
             f"{INSTANCE} 的队列 `{{{{ $labels.queue }}}}` 已用 {{{{ $value | humanizePercentage }}}}。"
             "满了就会丢弃：日志丢弃最旧的段，其他队列丢弃遥测。"
         ),
+        anywhere=True,
         fault="a journal limit a little above what is written",
     ),
 )

@@ -58,8 +58,9 @@ class Rule:
     `summary` is fixed but for labels, `description` has the values; both are Prometheus' templates. Each is said in
     Chinese too, with the same names, values and units. `span`: the kind of span to look at in Jaeger; `operation`s are
     named in telemetry/schema/spans.yaml. `board`: where it is seen, if not where its labels or scope
-    say. `also`: channels beside those of its priority. `fault`: what proves it in a
-    running system. `absent`: what it does when nothing that it reads exists. `priority` None: nobody is told.
+    say. `anywhere`: its `instance` need not be a collector's. `also`: channels beside those of its priority. `fault`:
+    what proves it in a running system. `absent`: what it does when nothing that it reads exists. `priority` None:
+    nobody is told.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Rule:
     labels: Mapping[str, str] = field(default_factory=dict)
     span: str = ""
     board: Board | None = None
+    anywhere: bool = False
     also: tuple[Channel, ...] = ()
     absent: Literal["silent", "firing"] = "silent"
 
@@ -95,7 +97,7 @@ class Rule:
     @property
     def placed(self) -> tuple[Label, ...]:
         """The labels that say where in the data it is. What watches has an `instance` of another kind."""
-        return () if self.scope in {"watching", "objective"} else self.by
+        return () if self.anywhere or self.scope in {"watching", "objective"} else self.by
 
     @property
     def channels(self) -> tuple[Channel, ...]:
