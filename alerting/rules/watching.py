@@ -158,7 +158,7 @@ WATCHING: Final = (
         summary_zh="某个指标的序列数达到了上限。",
         description_zh=f"{INSTANCE} 的 {{{{ $labels.metric }}}} 已达到上限：更多的序列汇总为一个。",
         board="telemetry",
-        fault="an exchange answers with more kinds of errors than a metric may have",
+        fault="a sender has a span name of its own for each request",
     ),
     Rule(
         name="NotificationFailing",
