@@ -1,5 +1,5 @@
 """The table of what was proven: rule, fault, and how long each step took. Printed by every run; kept in
-docs/alerting-proofs.md by a run with KEEP_PROOFS=1.
+docs/alerting-proofs.md, or the page that is named, by a run with KEEP_PROOFS=1.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ def table(proofs: Iterable[Proof]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def show(section: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def show(section: str, text: str, capsys: pytest.CaptureFixture[str], page: Path = PAGE) -> None:
     """Print it, and keep it where that is asked for."""
     with capsys.disabled():
         print(f"\n{section}\n{text}")  # noqa: T201 - it is to be seen
     if os.environ.get(KEEP):
-        keep(section, text)
+        keep(section, text, page)
 
 
-def keep(section: str, text: str) -> None:
+def keep(section: str, text: str, path: Path) -> None:
     """Put it into the page, in the place of what stood there."""
     when = f"Measured {time.strftime('%Y-%m-%d', time.gmtime())}, {platform.system()}, {os.cpu_count()} cores."
-    page = PAGE.read_text(encoding="utf-8")
+    page = path.read_text(encoding="utf-8")
     part = re.compile(rf"(<!-- {re.escape(section)} -->\n).*?(<!-- end -->)", re.DOTALL)
-    assert part.search(page), f"{PAGE} has no part {section}"
-    PAGE.write_text(part.sub(lambda found: f"{found[1]}\n{when}\n\n{text}\n{found[2]}", page), encoding="utf-8")
+    assert part.search(page), f"{path} has no part {section}"
+    path.write_text(part.sub(lambda found: f"{found[1]}\n{when}\n\n{text}\n{found[2]}", page), encoding="utf-8")
