@@ -95,3 +95,19 @@ def test_every_link_between_documents_leads_somewhere() -> None:
             ):
                 broken.append((name(document), link))
     assert broken == []
+
+
+def test_every_picture_is_shown_on_a_page() -> None:
+    pictures = {path.resolve() for kind in ("svg", "png") for path in (ROOT / "docs").rglob(f"*.{kind}")}
+    shown = {
+        (document.parent / link).resolve()
+        for document in DOCUMENTS
+        for link in re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", document.read_text())
+    }
+    assert pictures
+    assert pictures - shown == set()
+
+
+def test_no_picture_shows_a_folder_of_the_machine_that_made_it() -> None:
+    for picture in (ROOT / "docs").rglob("*.svg"):
+        assert re.findall(r"/(?:tmp|home|root|work|Users|var)/[^<\s]*", picture.read_text()) == [], picture
