@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from urllib.parse import urlencode
 
 from tools.components import HOST, Ports
 from tools.programs import ROOT, ToolsError
-from tools.stack import Stack, say
+from tools.stack import Stack, interrupt, say
 from tools.tour import browser
 from tools.tour.walk import Walk
 
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=PICTURES, metavar="DIR", help="where to (default: %(default)s)")
     out: Path = parser.parse_args(arguments).out
     out.mkdir(parents=True, exist_ok=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
@@ -52,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with Stack(ports=ports, data=home / ".stack", say=lambda _: None), demo(home, ports) as (log, simulator):
                 pictures = Walk(home, ports, simulator, log).walk()
                 photograph(ports.alertmanager, home, out / "alertmanager.png")
+    except KeyboardInterrupt:
+        say("stopped")
+        return 1
     except ToolsError as error:
         sys.stderr.write(f"{error}\n")
         return 1

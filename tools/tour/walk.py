@@ -72,6 +72,8 @@ class Walk:
         """One update lost, and its repair made slow enough to be looked at. Gives the trace's id."""
         broken = self._type(f"{FAULT} \\\n    '{LATE}'") + self._type(f"{FAULT} \\\n    '{LOST}'")
         self._until(self._health, "the hole is found")
+        if len(self._health() or ()) != 1:
+            raise ToolsError(f"this machine is too busy for pictures: {self._health()}")
         self._terminal("gap", "something breaks", broken + self._type(HEALTH), r"degraded|book is gap")
         self._until(lambda: self._health() == [], "the book is whole again")
         self._terminal(
