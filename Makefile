@@ -76,10 +76,10 @@ clean: ## remove all that make made
 env: $(BIN)/python ## write .env with random passwords for docker compose; never overwrites
 	@$(BIN)/python -m tools.env
 
-tools: $(BIN)/python ## build the real OpenTelemetry Collector, Prometheus, Jaeger, Alertmanager: once, then cached
+tools: $(BIN)/python ## build the real OpenTelemetry Collector, Prometheus, Alertmanager, Jaeger, Loki: once, then cached
 	@$(BIN)/python -m tools.build
 
-stack: $(VENV)/.demo tools ## run the real OpenTelemetry Collector, Prometheus, Alertmanager, bridge, Jaeger until Ctrl-C
+stack: $(VENV)/.demo tools ## run the real OpenTelemetry Collector, Prometheus, Alertmanager, bridge, Jaeger, Loki until Ctrl-C
 	@exec $(BIN)/python -m tools.stack
 
 # An environment is made once, and again when its lock or pyproject.toml changes. A lock holds all that is needed, so

@@ -1,10 +1,10 @@
 """What the stack consists of: for each component its command line, the ports it takes, and how it says that it is
 ready.
 
-Owns the ports and the folder layout. It must never start anything: `stack` does. The committed configs in otel/ and
-prometheus/ are used as they are: the collector and Jaeger read their addresses from STACK_ variables, and Prometheus,
-which reads none, finds its targets in files that are written here. Alertmanager's configuration follows from the
-MARKETPRISM_ALERT_ and MARKETPRISM_BRIDGE_ variables.
+Owns the ports and the folder layout. It must never start anything: `stack` does. The committed configs in otel/,
+loki/ and prometheus/ are used as they are: all but Prometheus read their addresses from STACK_ variables, and
+Prometheus, which reads none, finds its targets in files that are written here. Alertmanager's configuration follows
+from the MARKETPRISM_ALERT_ and MARKETPRISM_BRIDGE_ variables.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from alerting.errors import AlertingError
 from tools.programs import ROOT, ToolsError, path
 
 HOST = "127.0.0.1"
-LOGS_FILE = "otel-logs.jsonl"
 INSTANCE = "STACK_COLLECTOR_INSTANCE"
 """The variable with the collector's `instance_id`: by this label the alert of a dead collector silences its feeds'."""
 
@@ -43,6 +42,8 @@ class Ports:
     jaeger_otlp: int = 4319
     jaeger_health: int = 13134
     jaeger_metrics: int = 8889
+    loki: int = 3100
+    loki_grpc: int = 9095
     alertmanager: int = 9093
     bridge: int = 8081
     collector: int = 8080
@@ -135,7 +136,8 @@ def components(ports: Ports, data: Path, alerts: Alerts | None = None) -> list[C
     shared = ports.variables() | {
         "STACK_PROMETHEUS_URL": at["prometheus"],
         "STACK_JAEGER_OTLP_ENDPOINT": f"{HOST}:{ports.jaeger_otlp}",
-        "STACK_LOGS_FILE": str(data / LOGS_FILE),
+        "STACK_LOKI_URL": at["loki"],
+        "STACK_LOKI_DIR": str(data / "loki"),
         "STACK_QUEUE_DIR": str(data / "otelcol-queue"),
         # Of one collector all traces fit, and each exemplar then leads to its own.
         "STACK_TRACES_KEEP_PERCENT": "100",
@@ -167,6 +169,15 @@ def components(ports: Ports, data: Path, alerts: Alerts | None = None) -> list[C
             ready=f"{at['jaeger_health']}/status",
             url=at["jaeger"],
             serves="/api/traces, /api/services",
+        ),
+        component(
+            "loki",
+            f"-config.file={ROOT / 'loki' / 'loki.yaml'}",
+            "-config.expand-env=true",
+            takes=("loki", "loki_grpc"),
+            ready=f"{at['loki']}/ready",
+            url=at["loki"],
+            serves="/loki/api/v1/query_range",
         ),
         component(
             "bridge",
@@ -238,6 +249,7 @@ def prepare(ports: Ports, data: Path, alerts: Alerts | None = None) -> list[str]
         "marketprism-collector": ports.collector,
         "otelcol": ports.otelcol_metrics,
         "jaeger": ports.jaeger_metrics,
+        "loki": ports.loki,
         "prometheus": ports.prometheus,
         "alertmanager": ports.alertmanager,
         "bridge": ports.bridge,

@@ -107,7 +107,15 @@ ALERTMANAGER = Program(
     minutes=1,
     variables=("github.com/prometheus/common/version.Version=0.31.1",),
 )
-PROGRAMS = {program.name: program for program in (OTELCOL, PROMETHEUS, JAEGER, ALERTMANAGER)}
+# Its module replaces others; all but `pkg/push`, which is published too, stand in tools/loki/go.mod again.
+LOKI = Program(
+    name="loki",
+    version="3.7.6",
+    binaries={"loki": "github.com/grafana/loki/v3/cmd/loki"},
+    minutes=6,
+    variables=("github.com/grafana/loki/v3/pkg/util/build.Version=3.7.6",),
+)
+PROGRAMS = {program.name: program for program in (OTELCOL, PROMETHEUS, JAEGER, ALERTMANAGER, LOKI)}
 
 
 def chosen(names: Iterable[str]) -> list[Program]:

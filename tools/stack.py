@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn, Self
 
-from tools.components import LOGS_FILE, Alerts, Component, Ports, components, occupied, prepare
+from tools.components import Alerts, Component, Ports, components, occupied, prepare
 from tools.programs import ROOT, ToolsError
 
 DATA = ROOT / ".stack"
@@ -89,11 +89,6 @@ class Stack:
         everything = components(self.ports, self.data, self.alerts) if parts is None else list(parts)
         self.components = chosen(everything, only)
         self.running: list[tuple[Component, subprocess.Popen[bytes]]] = []
-
-    @property
-    def logs_file(self) -> Path:
-        """Where the collector writes the log records that it takes: one OTLP JSON object a line."""
-        return self.data / LOGS_FILE
 
     def __enter__(self) -> Self:
         try:

@@ -21,10 +21,12 @@ def test_loki_keeps_logs_for_a_while_and_only_on_its_volume() -> None:
     assert LOKI["limits_config"]["retention_period"] == "168h"
     assert LOKI["compactor"]["retention_enabled"] is True
     assert LOKI["compactor"]["delete_request_store"] == "filesystem"
-    paths = re.findall(r": (/\S+)$", (ROOT / "loki" / "loki.yaml").read_text(), re.MULTILINE)
-    assert paths
-    assert all(path == "/loki" or path.startswith("/loki/") for path in paths)
-    assert mounted("loki")["/loki"] == "loki"
+    paths = re.findall(
+        r"_(?:directory|prefix): (\S+/\S*|\$\S+)$", (ROOT / "loki" / "loki.yaml").read_text(), re.MULTILINE
+    )
+    assert len(paths) == 4
+    assert all(path.startswith("${STACK_LOKI_DIR:-loki}") for path in paths)
+    assert mounted("loki")[services()["loki"]["environment"]["STACK_LOKI_DIR"]] == "loki"
 
 
 def test_the_labels_of_logs_are_few_and_bounded() -> None:
@@ -39,8 +41,7 @@ def test_the_labels_of_logs_are_few_and_bounded() -> None:
 
 def test_logs_go_to_loki_and_every_address_is_that_of_a_service() -> None:
     otelcol = services()["otelcol"]["environment"]
-    assert otelcol["STACK_LOGS_EXPORTERS"] == "[otlp_http/loki]"
-    assert otelcol["STACK_LOKI_URL"] == f"http://loki:{LOKI['server']['http_listen_port']}"
+    assert otelcol["STACK_LOKI_URL"] == "http://loki:3100"
     for one in services().values():
         for text in (one.get("environment") or {}).values():
             for host in re.findall(r"(?:https?|wss?)://([a-z-]+):\d+", text):

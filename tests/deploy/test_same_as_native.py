@@ -21,22 +21,23 @@ Settings = dict[str, str]
 
 
 def flags(arguments: list[str]) -> Settings:
-    pairs = (argument.partition("=") for argument in arguments if argument.startswith("--"))
+    pairs = (argument.partition("=") for argument in arguments if argument.startswith(("--", "-config.")))
     return {flag: text for flag, _, text in pairs}
 
 
 def read_by(file: Path) -> Settings:
-    """The variables that a configuration of the OpenTelemetry Collector or of Jaeger reads, with their defaults."""
-    return dict(re.findall(r"\$\{env:(\w+):-([^}]*)\}", file.read_text()))
+    """The variables that a configuration of the OpenTelemetry Collector, Jaeger or Loki reads, with their defaults."""
+    return dict(re.findall(r"\$\{(?:env:)?(\w+):-([^}]*)\}", file.read_text()))
 
 
 def committed(name: str) -> Settings:
-    return read_by(ROOT / "otel" / {"otelcol": "gateway.yaml", "jaeger": "jaeger.yaml"}[name])
+    file = {"otelcol": "otel/gateway.yaml", "jaeger": "otel/jaeger.yaml", "loki": "loki/loki.yaml"}.get(name)
+    return read_by(ROOT / file) if file else {}
 
 
 def native(component: Component, data: Path) -> Settings:
     """Flags, variables that are read, and version, with paths as the checkout has them."""
-    known = committed(component.name) if component.name in ("otelcol", "jaeger") else {}
+    known = committed(component.name)
     theirs = ("OTEL_", "MARKETPRISM_")
     given = {name: text for name, text in component.environment.items() if name in known or name.startswith(theirs)}
     found = flags(list(component.command[1:])) | known | given
@@ -52,7 +53,7 @@ def native(component: Component, data: Path) -> Settings:
 def contained(name: str) -> Settings:
     """The same of a service; a path that is mounted from the checkout is that of the checkout."""
     one = services()[name]
-    known = committed(name) if name in ("otelcol", "jaeger") else {}
+    known = committed(name)
     mounts = {mount["target"]: mount["source"] for mount in one.get("volumes", []) if mount["type"] == "bind"}
     given = {variable: text for variable, text in one.get("environment", {}).items() if text}
     found: Settings = flags(one.get("command") or []) | known | given

@@ -1,4 +1,4 @@
-"""The collector on the real stack: OpenTelemetry Collector, Prometheus, Jaeger, each signal of each component.
+"""The collector on the real stack: OpenTelemetry Collector, Prometheus, Jaeger, Loki, each signal of each component.
 
 Traffic and faults come from the simulator, whose ledger says what the numbers must be.
 """
@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.rig import VENUES, Rig, poll_until
+from tests.loki import EVERYTHING, Line, ask, lines
 from tools.components import Ports
 from tools.stack import Stack
 
@@ -76,15 +77,8 @@ class Running:
         answer = self.get(f"http://127.0.0.1:{self.stack.ports.jaeger}/api/services/{SERVICE}/operations")
         return set(answer.get("data") or [])
 
-    def logs(self) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.stack.logs_file.read_text().splitlines() if line.strip()]
-        return [
-            record
-            for line in lines
-            for resource in line["resourceLogs"]
-            for scope in resource["scopeLogs"]
-            for record in scope["logRecords"]
-        ]
+    def logs(self, query: str = EVERYTHING) -> list[Line]:
+        return lines(self.stack.ports.loki, query)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +140,7 @@ def test_every_signal_of_every_component_arrives(running: Running, capsys: pytes
     spans = {span for _, span, _ in COMPONENTS.values()}
     poll_until(lambda: running.operations() >= spans, "Jaeger has a span of every component")
     operations = running.operations()
-    events = {record.get("eventName") for record in running.logs()}
+    events = {line.labels.get("event_name") for line in running.logs()}
     with capsys.disabled():
         print("\ncomponent   metric  trace  log")  # noqa: T201 - the matrix is to be seen
         for component, (metric, span, event) in COMPONENTS.items():
@@ -209,7 +203,20 @@ def test_a_gaps_exemplar_leads_to_its_repair_span_with_size_and_cause_and_to_its
         ids = [tags.get(f"marketprism.gap.{key}") for key in ("first", "last")]
         told = (tags["marketprism.gap.cause"], *ids, tags.get("marketprism.gap.count"))
         assert told in true
-        assert [record for record in running.logs() if record.get("traceId") == trace_id]
+        of_it = poll_until(lambda: running.logs(f'{{service_name="{SERVICE}"}} | trace_id="{trace_id}"'), "its lines")  # noqa: B023
+        assert {line.labels["trace_id"] for line in of_it} == {trace_id}
+
+
+def test_streams_of_logs_have_few_labels_and_a_line_with_a_trace_leads_to_it(running: Running) -> None:
+    bounded = {"service_name", "service_namespace", "deployment_environment_name"}
+    streams = ask(running.stack.ports.loki, "series", **{"match[]": EVERYTHING})
+    assert {name for stream in streams for name in stream} <= bounded
+    assert {stream["service_name"] for stream in streams} >= {SERVICE, "marketprism-bridge"}
+    traced = [line for line in running.logs() if line.labels.get("event_name") == "marketprism.gap.repaired"]
+    assert traced
+    for line in traced:
+        spans = poll_until(lambda: running.trace(line.labels["trace_id"]), "Jaeger has the line's trace")  # noqa: B023
+        assert line.labels["span_id"] in {span["spanID"] for span in spans}
 
 
 def test_a_messages_trace_reaches_from_the_frame_to_the_journal(running: Running) -> None:

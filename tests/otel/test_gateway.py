@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.loki import lines
 from tests.otel.traffic import (
     ROUTINE,
     Maker,
@@ -40,7 +41,7 @@ CALLS = "traces_span_metrics_calls_total"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Gateway, Prometheus and Jaeger; decisions come soon."""
+    """Gateway, Prometheus, Jaeger and Loki; decisions come soon."""
     ports, data = Ports.free(), tmp_path_factory.mktemp("stack")
     settings = {
         "STACK_TRACES_KEEP_PERCENT": str(KEPT_PERCENT),
@@ -48,7 +49,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "STACK_TRACES_DECIDE_AFTER": f"{DECIDED_AFTER_S:g}s",
         "STACK_SPAN_METRICS_EVERY": "1s",
     }
-    parts = [part(ports, data, "jaeger"), part(ports, data, "prometheus"), part(ports, data, "otelcol", **settings)]
+    backends = [part(ports, data, name) for name in ("jaeger", "prometheus", "loki")]
+    parts = [*backends, part(ports, data, "otelcol", **settings)]
     with Stack(ports=ports, data=data, parts=parts) as running:
         yield running
 
@@ -192,12 +194,12 @@ def test_secrets_that_a_sender_did_not_mask_reach_no_backend(stack: Stack) -> No
     send(stack.ports.otlp_http, "metrics", count)
 
     poll_until(lambda: in_jaeger(stack.ports, "leaky"), "the trace is in Jaeger")
-    poll_until(lambda: "leaky" in stack.logs_file.read_text(), "the log is in the file")
+    told = poll_until(lambda: lines(stack.ports.loki, '{service_name="leaky"}'), "the log is in Loki")
     series = f"http://127.0.0.1:{stack.ports.prometheus}/api/v1/series?match[]=marketprism_test_leaks_total"
     poll_until(lambda: asked(series)["data"], "the metric is in Prometheus")
     seen = {
         "traces": str(asked(f"http://127.0.0.1:{stack.ports.jaeger}/api/traces/{trace.id}")),
-        "logs": stack.logs_file.read_text(),
+        "logs": str(told),
         "metrics": str(asked(series)),
     }
     for signal, text in seen.items():

@@ -28,7 +28,7 @@ from tools.components import Ports
 from tools.stack import Stack
 
 pytestmark = pytest.mark.full
-SETTINGS = {"STACK_TRACES_DECIDE_AFTER": "1s", "STACK_LOGS_EXPORTERS": "[otlp_http/loki]"}
+SETTINGS = {"STACK_TRACES_DECIDE_AFTER": "1s"}
 COUNTER = "marketprism_test_sent_total"
 
 

@@ -36,9 +36,9 @@ def test_free_ports_are_free_and_all_different() -> None:
     assert len(set(ports.values())) == len(ports)
 
 
-@pytest.mark.parametrize("file", ["agent.yaml", "gateway.yaml", "jaeger.yaml"])
+@pytest.mark.parametrize("file", ["otel/agent.yaml", "otel/gateway.yaml", "otel/jaeger.yaml", "loki/loki.yaml"])
 def test_the_ports_in_the_configs_are_those_of_the_stack(file: str) -> None:
-    written = dict(re.findall(r"env:(STACK_\w+_PORT):-(\d+)", (ROOT / "otel" / file).read_text()))
+    written = dict(re.findall(r"\$\{(?:env:)?(STACK_\w+_PORT):-(\d+)", (ROOT / file).read_text()))
     ours = {name: port for name, port in DEFAULTS.variables().items() if name in written}
     assert written == ours
     assert written
@@ -67,6 +67,7 @@ def test_prometheus_finds_a_target_for_every_job_that_it_scrapes(tmp_path: Path)
         "marketprism-collector": [{"targets": ["127.0.0.1:8080"]}],
         "otelcol": [{"targets": ["127.0.0.1:8888"]}],
         "jaeger": [{"targets": ["127.0.0.1:8889"]}],
+        "loki": [{"targets": ["127.0.0.1:3100"]}],
         "prometheus": [{"targets": ["127.0.0.1:9090"]}],
         "alertmanager": [{"targets": ["127.0.0.1:9093"]}],
         "bridge": [{"targets": ["127.0.0.1:8081"]}],

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.loki import lines
 from tools.components import Ports, bindable, components
 from tools.programs import ROOT, path
 from tools.stack import Stack, get
@@ -143,7 +144,7 @@ def test_a_trace_arrives_in_jaeger(stack: Stack) -> None:
     assert {process["serviceName"] for process in found["processes"].values()} == {"marketprism-collector"}
 
 
-def test_a_log_record_arrives_in_the_file_with_its_trace(stack: Stack) -> None:
+def test_a_log_record_arrives_in_loki_with_its_trace(stack: Stack) -> None:
     record = {
         "timeUnixNano": str(time.time_ns()),
         "severityText": "WARN",
@@ -152,13 +153,13 @@ def test_a_log_record_arrives_in_the_file_with_its_trace(stack: Stack) -> None:
         "spanId": SPAN,
     }
     send(stack, "logs", {"resourceLogs": [{"resource": RESOURCE, "scopeLogs": [{"logRecords": [record]}]}]})
-    poll_until(lambda: "book gap" in stack.logs_file.read_text(), "the log line is in the file")
-    line = json.loads(next(line for line in stack.logs_file.read_text().splitlines() if "book gap" in line))
-    (written,) = line["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
-    assert (written["body"], written["traceId"]) == ({"stringValue": "book gap"}, TRACE)
+    query = '{service_name="marketprism-collector"} |= "book gap"'
+    poll_until(lambda: bool(lines(stack.ports.loki, query)), "Loki has the log line")
+    (line,) = lines(stack.ports.loki, query)
+    assert (line.labels["trace_id"], line.labels["span_id"], line.labels["severity_text"]) == (TRACE, SPAN, "WARN")
 
 
-@pytest.mark.parametrize("job", ["otelcol", "jaeger", "prometheus", "alertmanager", "bridge"])
+@pytest.mark.parametrize("job", ["otelcol", "jaeger", "loki", "prometheus", "alertmanager", "bridge"])
 def test_each_component_is_scraped(stack: Stack, job: str) -> None:
     poll_until(lambda: value(stack, f'up{{job="{job}"}}') == 1, f"{job} is scraped")
 
