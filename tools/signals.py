@@ -13,20 +13,27 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tools.components import HOST, Ports
 
 LOOKS_BACK_S = 600
+EVERYTHING = '{service_name=~".+"}'
+
+
+@dataclass(frozen=True)
+class Line:
+    """A log line. `labels`: those of its stream and its metadata, as Grafana shows them."""
+
+    text: str
+    labels: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Signals:
-    """The backends of one stack. `logs_file`: where the OpenTelemetry Collector writes the log records."""
+    """The backends of one stack."""
 
     ports: Ports
-    logs_file: Path
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Prometheus: the series of an expression, now."""
@@ -46,9 +53,9 @@ class Signals:
             if one["labels"]["alertname"] == alert and one["state"] == "firing"
         ]
 
-    def alerts(self, alert: str) -> list[dict[str, Any]]:
-        """Alertmanager: the alerts of this name."""
-        return list(_get(self.ports.alertmanager, "api/v2/alerts", filter=f'alertname="{alert}"'))
+    def alerts(self, alert: str = ".*", **more: str) -> list[dict[str, Any]]:
+        """Alertmanager: the alerts of this name. `more`: further parameters of its API."""
+        return list(_get(self.ports.alertmanager, "api/v2/alerts", filter=f'alertname=~"{alert}"', **more))
 
     def trace(self, trace_id: str) -> list[dict[str, Any]]:
         """Jaeger: the spans of a trace that it has by now, first begun first."""
@@ -63,27 +70,35 @@ class Signals:
         """Jaeger: the ids of the traces that its search finds."""
         return {span["traceID"] for span in _spans(_get(self.ports.jaeger, "api/traces", **wanted))}
 
-    def lines(self, trace_id: str) -> list[dict[str, Any]]:
-        """The log records of a trace, in OTLP's shape."""
-        told = (json.loads(line) for line in self.logs_file.read_text(encoding="utf-8").splitlines(keepends=True))
-        return [
-            record
-            for batch in told
-            for resource in batch["resourceLogs"]
-            for scope in resource["scopeLogs"]
-            for record in scope["logRecords"]
-            if record.get("traceId") == trace_id
-        ]
+    def operations(self, service: str) -> set[str]:
+        """Jaeger: the names of the spans that it has of a service."""
+        return set(_get(self.ports.jaeger, f"api/services/{service}/operations")["data"] or [])
+
+    def lines(self, query: str = EVERYTHING) -> list[Line]:
+        """Loki: the lines of the last minutes, oldest first."""
+        since = f"{time.time() - LOOKS_BACK_S:.0f}"
+        found = self._loki("query_range", query=query, start=since, limit=5000, direction="forward")
+        timed = [(int(at), text, stream["stream"]) for stream in found["result"] for at, text in stream["values"]]
+        return [Line(text, labels) for _, text, labels in sorted(timed, key=lambda one: one[0])]
+
+    def lines_of(self, trace_id: str) -> list[Line]:
+        """Loki: the lines of a trace."""
+        return self.lines(f'{EVERYTHING} | trace_id="{trace_id}"')
+
+    def streams(self) -> list[dict[str, str]]:
+        """Loki: the labels of each stream."""
+        return list(self._loki("series", **{"match[]": EVERYTHING}))
+
+    def _loki(self, path: str, **query: object) -> Any:  # noqa: ANN401 - as below
+        return _get(self.ports.loki, f"loki/api/v1/{path}", **query)["data"]
 
     def _prometheus(self, path: str, **query: object) -> Any:  # noqa: ANN401 - answers are JSON of many shapes
         return _get(self.ports.prometheus, f"api/v1/{path}", **query)["data"]
 
 
-def attributes(record: dict[str, Any]) -> dict[str, Any]:
-    """The attributes of a log record (OTLP) or a span (Jaeger), each as text or number."""
-    if "tags" in record:
-        return {tag["key"]: tag["value"] for tag in record["tags"]}
-    return {one["key"]: next(iter(one["value"].values())) for one in record["attributes"]}
+def attributes(span: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a span, each as text or number."""
+    return {tag["key"]: tag["value"] for tag in span["tags"]}
 
 
 def children(spans: list[dict[str, Any]], parent: dict[str, Any]) -> list[dict[str, Any]]:

@@ -222,10 +222,8 @@ def under_faults(told: Told) -> None:
 
 def against_alertmanager(told: Told) -> None:
     """The last page's truth is Alertmanager's and the bridge's own, not the simulator's."""
-    ports = told.running.stack.ports
-
     def active() -> list[dict[str, Any]]:
-        found = told.running.get(f"http://127.0.0.1:{ports.alertmanager}/api/v2/alerts?active=true&silenced=false")
+        found = told.running.signals.alerts(active="true", silenced="false")
         return [alert for alert in found if alert["status"]["state"] == "active"]
 
     def delivered() -> int:

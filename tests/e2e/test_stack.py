@@ -6,10 +6,7 @@ Traffic and faults come from the simulator, whose ledger says what the numbers m
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +15,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.rig import VENUES, Rig, poll_until
-from tests.loki import EVERYTHING, Line, ask, lines
 from tools.components import Ports
+from tools.signals import EVERYTHING, Line, Signals
 from tools.stack import Stack
 
 pytestmark = pytest.mark.full
@@ -47,38 +44,24 @@ class Running:
     rig: Rig
     stack: Stack
 
-    def get(self, url: str) -> Any:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return json.loads(answer.read())
+    @property
+    def signals(self) -> Signals:
+        return Signals(self.stack.ports)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        text = urllib.parse.quote(expression)
-        answer = self.get(f"http://127.0.0.1:{self.stack.ports.prometheus}/api/v1/query?query={text}")
-        return list(answer["data"]["result"])
+        return self.signals.query(expression)
 
     def value(self, expression: str) -> float:
         return sum(float(row["value"][1]) for row in self.query(expression))
 
     def exemplars(self, expression: str) -> list[dict[str, Any]]:
-        text = urllib.parse.quote(expression)
-        base = f"http://127.0.0.1:{self.stack.ports.prometheus}/api/v1/query_exemplars"
-        now = time.time()
-        answer = self.get(f"{base}?query={text}&start={now - 600:.0f}&end={now + 60:.0f}")
-        return [one for series in answer["data"] for one in series["exemplars"]]
+        return self.signals.exemplars(expression)
 
     def trace(self, trace_id: str) -> list[dict[str, Any]]:
-        try:
-            answer = self.get(f"http://127.0.0.1:{self.stack.ports.jaeger}/api/traces/{trace_id}")
-        except OSError:
-            return []
-        return [span for trace in answer.get("data") or [] for span in trace["spans"]]
-
-    def operations(self) -> set[str]:
-        answer = self.get(f"http://127.0.0.1:{self.stack.ports.jaeger}/api/services/{SERVICE}/operations")
-        return set(answer.get("data") or [])
+        return self.signals.trace(trace_id)
 
     def logs(self, query: str = EVERYTHING) -> list[Line]:
-        return lines(self.stack.ports.loki, query)
+        return self.signals.lines(query)
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +121,8 @@ def test_prometheus_answers_for_every_metric_of_the_schema_under_its_generated_n
 
 def test_every_signal_of_every_component_arrives(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     spans = {span for _, span, _ in COMPONENTS.values()}
-    poll_until(lambda: running.operations() >= spans, "Jaeger has a span of every component")
-    operations = running.operations()
+    poll_until(lambda: running.signals.operations(SERVICE) >= spans, "Jaeger has a span of every component")
+    operations = running.signals.operations(SERVICE)
     events = {line.labels.get("event_name") for line in running.logs()}
     with capsys.disabled():
         print("\ncomponent   metric  trace  log")  # noqa: T201 - the matrix is to be seen
@@ -203,13 +186,13 @@ def test_a_gaps_exemplar_leads_to_its_repair_span_with_size_and_cause_and_to_its
         ids = [tags.get(f"marketprism.gap.{key}") for key in ("first", "last")]
         told = (tags["marketprism.gap.cause"], *ids, tags.get("marketprism.gap.count"))
         assert told in true
-        of_it = poll_until(lambda: running.logs(f'{{service_name="{SERVICE}"}} | trace_id="{trace_id}"'), "its lines")  # noqa: B023
+        of_it = poll_until(lambda: running.signals.lines_of(trace_id), "Loki has the lines of that trace")  # noqa: B023
         assert {line.labels["trace_id"] for line in of_it} == {trace_id}
 
 
 def test_streams_of_logs_have_few_labels_and_a_line_with_a_trace_leads_to_it(running: Running) -> None:
     bounded = {"service_name", "service_namespace", "deployment_environment_name"}
-    streams = ask(running.stack.ports.loki, "series", **{"match[]": EVERYTHING})
+    streams = running.signals.streams()
     assert {name for stream in streams for name in stream} <= bounded
     assert {stream["service_name"] for stream in streams} >= {SERVICE, "marketprism-bridge"}
     traced = [line for line in running.logs() if line.labels.get("event_name") == "marketprism.gap.repaired"]

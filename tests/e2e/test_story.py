@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,15 +157,15 @@ class Story:
         if self.gap() is None:
             return ""
         trace, span = self.ids
-        lines = {line["eventName"]: line for line in self.signals.lines(trace)}
+        lines = {line.labels["event_name"]: line for line in self.signals.lines_of(trace)}
         if not {"marketprism.book.gap", "marketprism.book.repaired"} <= lines.keys():
             return ""
         first = lines["marketprism.book.gap"]
-        assert (first["spanId"], first["severityText"]) == (span, "WARNING")
-        self._tells_the_gap(attributes(first), str)
-        return ", ".join(sorted(lines, key=lambda name: int(lines[name]["timeUnixNano"])))
+        assert (first.labels["span_id"], first.labels["severity_text"]) == (span, "WARNING")
+        self._tells_the_gap(first.labels, str, "_")
+        return ", ".join(lines)
 
-    def _tells_the_gap(self, told: dict[str, Any], number: Callable[[int], object]) -> None:
+    def _tells_the_gap(self, told: Mapping[str, Any], number: Callable[[int], object], dot: str = ".") -> None:
         gap = self.found
         assert gap.count is not None
         wanted = {
@@ -176,7 +176,7 @@ class Story:
             "marketprism.gap.last": str(gap.last),
             "marketprism.gap.count": number(gap.count),
         }
-        assert wanted.items() <= told.items()
+        assert {name.replace(".", dot): value for name, value in wanted.items()}.items() <= told.items()
 
     def fires(self) -> str:
         alerts = self.signals.firing(ALERT.alert)
@@ -271,7 +271,7 @@ def story(tmp_path: Path) -> Iterator[Story]:
         rig.environment = chain.telemetry()
         rig.start(instance_id="collector-1", web={"port": chain.stack.ports.collector})
         rig.wait_in_sync()
-        signals = Signals(chain.stack.ports, chain.stack.logs_file)
+        signals = Signals(chain.stack.ports)
         # What a series has when it is first seen is no increase to Prometheus: it must have seen a 0.
         gaps = f"marketprism_gaps_total{{{OF_BOOK}}} == 0"
         poll_until(lambda: signals.query(gaps), "Prometheus knows of no gap yet", 20)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.loki import lines
 from tests.otel.traffic import (
     ROUTINE,
     Maker,
@@ -28,6 +27,7 @@ from tests.otel.traffic import (
     send_traces,
 )
 from tools.components import Ports
+from tools.signals import Signals
 from tools.stack import Stack
 
 pytestmark = pytest.mark.full
@@ -194,7 +194,7 @@ def test_secrets_that_a_sender_did_not_mask_reach_no_backend(stack: Stack) -> No
     send(stack.ports.otlp_http, "metrics", count)
 
     poll_until(lambda: in_jaeger(stack.ports, "leaky"), "the trace is in Jaeger")
-    told = poll_until(lambda: lines(stack.ports.loki, '{service_name="leaky"}'), "the log is in Loki")
+    told = poll_until(lambda: Signals(stack.ports).lines('{service_name="leaky"}'), "the log is in Loki")
     series = f"http://127.0.0.1:{stack.ports.prometheus}/api/v1/series?match[]=marketprism_test_leaks_total"
     poll_until(lambda: asked(series)["data"], "the metric is in Prometheus")
     seen = {

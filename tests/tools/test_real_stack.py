@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.loki import lines
 from tools.components import Ports, bindable, components
 from tools.programs import ROOT, path
+from tools.signals import Signals
 from tools.stack import Stack, get
 
 pytestmark = pytest.mark.full
@@ -154,8 +154,8 @@ def test_a_log_record_arrives_in_loki_with_its_trace(stack: Stack) -> None:
     }
     send(stack, "logs", {"resourceLogs": [{"resource": RESOURCE, "scopeLogs": [{"logRecords": [record]}]}]})
     query = '{service_name="marketprism-collector"} |= "book gap"'
-    poll_until(lambda: bool(lines(stack.ports.loki, query)), "Loki has the log line")
-    (line,) = lines(stack.ports.loki, query)
+    poll_until(lambda: bool(Signals(stack.ports).lines(query)), "Loki has the log line")
+    (line,) = Signals(stack.ports).lines(query)
     assert (line.labels["trace_id"], line.labels["span_id"], line.labels["severity_text"]) == (TRACE, SPAN, "WARN")
 
 

@@ -93,11 +93,11 @@ class Walk:
         self._until(lambda: len(self.signals.trace(trace)) > 2, "Jaeger has the trace")
         self.pictures["trace"] = svg.waterfall(f"Jaeger's trace {trace}", _bars(self.signals.trace(trace)))
         # The demo's own line is there at once, what goes by OTLP a moment later.
-        self._until(lambda: self.signals.lines(trace), "the log lines have come")
+        self._until(lambda: self.signals.lines_of(trace), "the log lines have come")
         said = next(line for line in self.demo_log.read_text(encoding="utf-8").splitlines() if trace in line)
-        record = f'grep -o \'"severityText"[^]]*],"flags":1,"traceId":"{trace}"[^}}]*\' \\\n'
-        record += "    .stack/otel-logs.jsonl | head -n 1"
-        lines = ["# in the terminal of make demo", said, "# the same line by OTLP", *self._type(record)]
+        ask = "curl -s localhost:3100/loki/api/v1/query_range \\\n    "
+        ask += f'-G --data-urlencode \'query={{service_name="marketprism-collector"}} | trace_id="{trace}"\' -d limit=1'
+        lines = ["# in the terminal of make demo", said, "# the same line in Loki", *self._type(ask)]
         self._terminal("log", "from the trace to the log line", lines, trace)
 
     def _alert(self) -> None:
@@ -132,7 +132,7 @@ class Walk:
     @property
     def signals(self) -> Signals:
         """The backends of the stack."""
-        return Signals(self.ports, self.home / ".stack" / "otel-logs.jsonl")
+        return Signals(self.ports)
 
     @property
     def _addresses(self) -> Mapping[int, int]:
