@@ -222,6 +222,7 @@ def under_faults(told: Told) -> None:
 
 def against_alertmanager(told: Told) -> None:
     """The last page's truth is Alertmanager's and the bridge's own, not the simulator's."""
+
     def active() -> list[dict[str, Any]]:
         found = told.running.signals.alerts(active="true", silenced="false")
         return [alert for alert in found if alert["status"]["state"] == "active"]
