@@ -34,6 +34,7 @@ STOP_S = 5.0
 
 CONFIGURATION = """\
 # Made by python -m collector.demo: the simulated exchanges instead of the real ones.
+instance_id: demo
 venues:
 {venues}tls:
   ca_file: {ca_file}

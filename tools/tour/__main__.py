@@ -73,11 +73,7 @@ def demo(home: Path, ports: Ports) -> Iterator[tuple[Path, int]]:
     log = home / "demo.log"
     command = [sys.executable, "-m", "collector.demo", "--port", str(ports.collector), "--simulator-port", "0"]
     environment = {name: text for name, text in os.environ.items() if not name.startswith(("OTEL_", "XDG_"))}
-    environment |= {
-        "HOME": str(home),
-        "MARKETPRISM_INSTANCE_ID": "collector-1",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{ports.otlp_http}",
-    }
+    environment |= {"HOME": str(home), "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{ports.otlp_http}"}
     with log.open("wb") as output:
         process = subprocess.Popen(command, stderr=output, stdout=output, cwd=ROOT, env=environment)  # noqa: S603
     try:
