@@ -123,6 +123,7 @@ class Alerts:
             f"{BRIDGE}LISTEN": f"{HOST}:{ports.bridge}",
             f"{BRIDGE}DATA": str(data / "bridge"),
             f"{BRIDGE}RUNBOOKS": str(ROOT / "docs" / "runbooks"),
+            f"{PREFIX}TRACES_URL": f"http://{HOST}:{ports.otlp_http}",
         }
         if f"{BRIDGE}TOKEN" not in self.environment:
             ours[f"{BRIDGE}TOKEN_FILE"] = str(data / "bridge-token")
@@ -145,7 +146,8 @@ def components(ports: Ports, data: Path, alerts: Alerts | None = None) -> list[C
 
     # This Jaeger traces every query of its own to OTEL_EXPORTER_OTLP_ENDPOINT and has no setting against it.
     silent = {"OTEL_TRACES_SAMPLER": "always_off", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:{ports.jaeger_otlp}"}
-    bridge = alerts.variables(ports, data) | {"OTEL_EXPORTER_OTLP_ENDPOINT": at["otlp_http"]}
+    bridge = {name: text for name, text in alerts.variables(ports, data).items() if name.startswith(BRIDGE)}
+    bridge["OTEL_EXPORTER_OTLP_ENDPOINT"] = at["otlp_http"]
     own = {"jaeger": silent, "bridge": bridge}
 
     def component(name: str, *arguments: str, takes: Iterable[str], ready: str, url: str, serves: str) -> Component:

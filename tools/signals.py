@@ -70,6 +70,16 @@ class Signals:
         """Jaeger: the ids of the traces that its search finds."""
         return {span["traceID"] for span in _spans(_get(self.ports.jaeger, "api/traces", **wanted))}
 
+    def of_service(self, service: str) -> list[dict[str, Any]]:
+        """Jaeger: the spans of the newest traces of a service."""
+        return _spans(_get(self.ports.jaeger, "api/traces", service=service, limit=200))
+
+    def calls(self) -> set[tuple[str, str]]:
+        """Jaeger: its service graph, who calls whom."""
+        now_ms = time.time() * 1000
+        graph = _get(self.ports.jaeger, "api/dependencies", endTs=f"{now_ms:.0f}", lookback=LOOKS_BACK_S * 1000)
+        return {(one["parent"], one["child"]) for one in graph["data"]}
+
     def operations(self, service: str) -> set[str]:
         """Jaeger: the names of the spans that it has of a service."""
         return set(_get(self.ports.jaeger, f"api/services/{service}/operations")["data"] or [])

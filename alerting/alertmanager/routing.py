@@ -94,9 +94,17 @@ def config(settings: Settings) -> str:
     if settings.maintenance:
         found["time_intervals"] = [window.interval for window in settings.maintenance]
     found["receivers"] = receivers.all()
+    if settings.traces_url:
+        found["tracing"] = _tracing(settings.traces_url)
     off = "".join(f"# {channel} is off: {why}.\n" for channel, why in settings.off.items())
     head = f"# Generated from alerting/alertmanager by `python -m alerting.alertmanager`. Do not edit.\n{off}"
     return head + yaml.dump(found, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+
+
+def _tracing(url: str) -> dict[str, Any]:
+    """All spans: whoever sends an alert on continues its trace, and so the bridge's belong to it."""
+    scheme, _, endpoint = url.partition("://")
+    return {"client_type": "http", "endpoint": endpoint, "insecure": scheme == "http", "sampling_fraction": 1.0}
 
 
 class _Plain(yaml.SafeDumper):

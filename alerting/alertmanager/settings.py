@@ -34,6 +34,7 @@ NAMES: Final = (
     "HEARTBEAT_URL_FILE",
     "BRIDGE_URL",
     "MAINTENANCE",
+    "TRACES_URL",
 )
 _PLACEHOLDER: Final = re.compile(
     r"(?i)change[-_ ]?me.*|your[-_ ].*|<.*>|placeholder|secret|password|token|todo|dummy|x{3,}|\*{3,}"
@@ -75,13 +76,16 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What is configured. `off`: each channel (and `heartbeat`) that is off, with what would turn it on."""
+    """What is configured. `traces_url`: where Alertmanager sends its own spans, OTLP over HTTP; nowhere when empty.
+    `off`: each channel (and `heartbeat`) that is off, with what would turn it on.
+    """
 
     slack: Slack | None = None
     email: Email | None = None
     bridge: Bridge | None = None
     heartbeat_url_file: str = ""
     maintenance: tuple[Window, ...] = ()
+    traces_url: str = ""
     off: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -102,6 +106,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         bridge=reader.bridge(),
         heartbeat_url_file=reader.heartbeat(),
         maintenance=reader.maintenance(),
+        traces_url=reader.traces(),
         off=reader.off,
     )
     reader.finish()
@@ -211,6 +216,12 @@ class _Reader:
         except ValueError as error:
             self._wrong("MAINTENANCE", str(error))
             return ()
+
+    def traces(self) -> str:
+        url = self._get("TRACES_URL")
+        if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc or urlsplit(url).path):
+            self._wrong("TRACES_URL", "expected scheme, host and port alone, such as http://127.0.0.1:4318")
+        return url
 
     def _say_off(self, what: str, name: str) -> None:
         self.off[what] = f"{PREFIX}{name} is not set"

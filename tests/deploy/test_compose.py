@@ -221,7 +221,7 @@ def test_every_variable_of_the_alerts_reaches_who_reads_it() -> None:
     theirs = {f"{alerts.PREFIX}{name}" for name in alerts.NAMES}
     assert {name for name in service("bridge")["environment"] if name.startswith(bridge.PREFIX)} == own
     assert set(service("setup")["environment"]) == (own | theirs) - {f"{bridge.PREFIX}DATA", f"{bridge.PREFIX}RUNBOOKS"}
-    free = own | theirs - {f"{alerts.PREFIX}BRIDGE_URL"}
+    free = own | theirs - {f"{alerts.PREFIX}BRIDGE_URL", f"{alerts.PREFIX}TRACES_URL"}
     assert {name for name in EXAMPLE if name.startswith((bridge.PREFIX, alerts.PREFIX))} == free - {
         f"{bridge.PREFIX}{name}" for name in fixed
     }

@@ -219,6 +219,16 @@ class Story:
 
     # -- all of it --------------------------------------------------------------------------------------------------
 
+    def graph(self) -> str:
+        """Alertmanager's trace goes on in the bridge; what it posts to, the secret of a channel, is in none of them."""
+        call = ("alertmanager", "marketprism-bridge")
+        if call not in self.signals.calls():
+            return ""
+        spans = str(self.signals.of_service(call[0]))
+        assert "notify.Integration.Notify" in spans
+        assert [path for path in ("/services/T000", "/beat") if path in spans] == []
+        return " → ".join(call)
+
     def steps(self) -> dict[str, tuple[str, Callable[[], str]]]:
         """Step → where it is seen, and how."""
         return {
@@ -227,12 +237,13 @@ class Story:
             COUNTED: ("Prometheus, `marketprism_gaps_total`", self.counted),
             MEASURED: ("Prometheus, `marketprism_gap_repair_duration_seconds_bucket`", self.measured),
             "its trace": ("Jaeger", self.traced),
-            "its log lines": ("the log records of that trace", self.logged),
+            "its log lines": ("Loki", self.logged),
             "more are lost, the alert fires": ("Prometheus", self.fires),
             "it is taken": ("Alertmanager", self.taken),
             "it leads back": ("its `trace_url`, asked of Jaeger", self.leads_back),
             "people are told": ("Slack", lambda: self.told("slack")),
             "people are told too": ("the bridge's log", lambda: self.told("log")),
+            "the way of the message": ("Jaeger's service graph", self.graph),
         }
 
     def tell(self) -> None:

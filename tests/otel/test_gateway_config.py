@@ -39,7 +39,9 @@ def test_the_reason_of_a_failed_span_is_redacted_by_the_same_patterns_as_all_els
     processors = config("gateway.yaml")["processors"]
     statements = processors["transform/redact_status"]["trace_statements"]
     literals = [
-        re.fullmatch(r'replace_pattern\(span\.status\.message, "(.*)", "\*\*\*\*"\)', one) for one in statements
+        re.fullmatch(r'replace_pattern\(span\.status\.message, "(.*)", "\*\*\*\*"\)', one)
+        for one in statements
+        if one.startswith("replace")
     ]
     unescaped = [one and re.sub(r"\\(.)", r"\1", one[1]) for one in literals]
     assert unescaped == processors["redaction"]["blocked_values"]
@@ -71,8 +73,8 @@ def test_what_is_sampled_as_routine_are_spans_of_the_schema_and_no_gap_or_reques
     groups = yaml.safe_load((ROOT / "telemetry/schema/spans.yaml").read_text())["groups"]
     names = {group["id"].removeprefix("span.") for group in groups if group["type"] == "span"}
     policies = {policy["name"]: policy for policy in config("gateway.yaml")["processors"]["tail_sampling"]["policies"]}
-    (condition,) = policies["not-routine"]["ottl_condition"]["span"]
-    literal = re.fullmatch(r'not IsMatch\(span\.name, "(.*)"\)', condition)
+    condition, _ = policies["not-routine"]["ottl_condition"]["span"]
+    literal = re.match(r'not IsMatch\(span\.name, "(.*?)"\) and', condition)
     assert literal is not None
     routine = {name for name in names if re.match(literal[1].replace("\\\\", "\\"), name)}
     assert routine == {name for name in names if ROUTINE.fullmatch(name)}
