@@ -195,7 +195,7 @@ def test_streams_of_logs_have_few_labels_and_a_line_with_a_trace_leads_to_it(run
     streams = running.signals.streams()
     assert {name for stream in streams for name in stream} <= bounded
     assert {stream["service_name"] for stream in streams} >= {SERVICE, "marketprism-bridge"}
-    traced = [line for line in running.logs() if line.labels.get("event_name") == "marketprism.gap.repaired"]
+    traced = [line for line in running.logs() if line.labels.get("event_name") == "marketprism.book.repaired"]
     assert traced
     for line in traced:
         spans = poll_until(lambda: running.trace(line.labels["trace_id"]), "Jaeger has the line's trace")  # noqa: B023

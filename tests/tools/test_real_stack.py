@@ -249,6 +249,13 @@ def test_ctrl_c_stops_the_stack_in_order_and_leaves_no_process(tmp_path: Path) -
     runner.send_signal(signal.SIGINT)
     rest, _ = runner.communicate(timeout=60)
     assert runner.returncode == 0
-    assert [line.split()[0] for line in said[:5]] == ["jaeger", "bridge", "alertmanager", "prometheus", "otelcol"]
+    assert [line.split()[0] for line in said[:6]] == [
+        "jaeger",
+        "loki",
+        "bridge",
+        "alertmanager",
+        "prometheus",
+        "otelcol",
+    ]
     assert rest == "stopped\n"
     assert [port for port in taken if not bindable(port)] == []
