@@ -97,6 +97,7 @@ class Walk:
         said = next(line for line in self.demo_log.read_text(encoding="utf-8").splitlines() if trace in line)
         ask = "curl -s localhost:3100/loki/api/v1/query_range \\\n    "
         ask += f'-G --data-urlencode \'query={{service_name="marketprism-collector"}} | trace_id="{trace}"\' -d limit=1'
+        ask += " \\\n    | grep -o '\"stream\":{[^}]*}'"
         lines = ["# in the terminal of make demo", said, "# the same line in Loki", *self._type(ask)]
         self._terminal("log", "from the trace to the log line", lines, trace)
 
