@@ -119,4 +119,7 @@ class Budget:
     """How long a book is published as unverifiable before another sync is tried."""
     widen_s: float = 30.0
     """How often, at most, a snapshot is asked for because most levels that the last one knew are gone."""
+    skips: int = 50
+    """Updates in a row that are not newer than the book, after which its own id is not believed any more: five seconds
+    of Binance's, far more than a fetched snapshot is ahead of the stream."""
     buffer: int = 10_000

@@ -65,6 +65,8 @@ class BookSync:
         self._buffer: deque[Update] = deque(maxlen=self.budget.buffer)
         self._attempts = 0
         self._mismatches = 0
+        self._skipped = 0
+        """Updates in a row that were not newer than the book."""
         self._live_since = 0
         self._asked = 0
         self._widening = False
@@ -94,6 +96,9 @@ class BookSync:
         step = self.rule.step(update, self.last)
         if step == "skip":
             self.owner.counted("duplicate", f"{update.first}..{update.last} is not newer than {self.last}")
+            self._skipped += 1
+            if self._skipped >= self.budget.skips:
+                self._broken("sequence", f"{self._skipped} updates in a row are not newer than {self.last}", now)
         elif step == "gap":
             detail, missing = published.hole(update, self.last)
             self._broken("sequence", detail, now, missing)
@@ -101,6 +106,7 @@ class BookSync:
                 update.recv_us = now.wall_us
                 self._buffer.append(update)
         else:
+            self._skipped = 0
             self._apply(update, now)
             if self._widening:
                 self._buffer.append(update)
@@ -113,7 +119,8 @@ class BookSync:
             if self._widening:
                 self._widened(snapshot, now)
             return  # else a late answer to an attempt that was given up
-        outdated = "" if snapshot.ordered else self._outdated(snapshot, now)
+        splice = following(self.rule, self._buffer, snapshot.last)
+        outdated = "" if snapshot.ordered else self._outdated(snapshot, splice, now)
         if outdated and self.phase == "live":
             self.owner.counted("duplicate", outdated)
             return
@@ -121,7 +128,6 @@ class BookSync:
             self._failed(outdated, now)
             return
         unordered = self.phase == "live" and not snapshot.ordered and (snapshot.ts is None or self._newest(now) is None)
-        splice = following(self.rule, self._buffer, snapshot.last)
         if isinstance(splice, str):
             self._buffer = deque(unbroken(self.rule, self._buffer), self.budget.buffer)
             self._failed(splice, now)
@@ -282,7 +288,7 @@ class BookSync:
             self._verdict("syncing", now, reason="waiting for a snapshot")
 
     def _went_live(self, snapshot: Snapshot, now: Now) -> None:
-        self.phase, self._live_since, self._asked = "live", now.mono_ns, now.mono_ns
+        self.phase, self._live_since, self._asked, self._skipped = "live", now.mono_ns, now.mono_ns, 0
         if self._mismatches < self.budget.mismatches:
             self.due = None
         self.last, self.ts, self._floor = snapshot.last, snapshot.ts, snapshot.last
@@ -298,7 +304,7 @@ class BookSync:
         """Put a newer snapshot and what came since under a book that stays live."""
         self._widening = False
         splice = following(self.rule, self._buffer, snapshot.last)
-        if isinstance(splice, str) or self._outdated(snapshot, now):
+        if isinstance(splice, str) or self._outdated(snapshot, splice, now):
             self.owner.counted("sync_failed", f"the snapshot at {snapshot.last} does not meet the book at {self.last}")
             return
         try:
@@ -347,12 +353,17 @@ class BookSync:
             self._verdict("syncing", now, reason=reason)
         self._retry(now)
 
-    def _outdated(self, snapshot: Snapshot, now: Now) -> str:
-        """Say why a snapshot is older than what this book saw already; empty when nothing shows it."""
+    def _outdated(self, snapshot: Snapshot, splice: list[Update] | str, now: Now) -> str:
+        """Say why a snapshot is older than what this book saw already; empty when nothing shows it.
+
+        An id below the book's shows nothing when the stream's updates follow the snapshot: then the id that was
+        published was wrong, or the venue has begun its ids anew.
+        """
         newest = self._newest(now)
         if snapshot.ts is not None and newest is not None and snapshot.ts < newest:
             return "the snapshot is older than updates that came before it"
-        floor = None if snapshot.renumbered else self._floor
+        joined = isinstance(splice, list) and bool(splice)
+        floor = None if snapshot.renumbered or joined else self._floor
         if snapshot.last is not None and floor is not None and snapshot.last < floor:
             return f"the snapshot at {snapshot.last} is older than the book already published at {floor}"
         return ""
