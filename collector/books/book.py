@@ -54,8 +54,11 @@ def _coarser(text: str, ours: str) -> bool:
     """Say whether `text` may be `ours` with fewer decimals, however it was rounded."""
     if is_decimal(text) is None:
         raise ValueError(f"size {text!r} is not a number of at least 0")
-    given = Decimal(text)
-    return abs(given - Decimal(ours)) < Decimal(1).scaleb(int(given.as_tuple().exponent))
+    try:
+        given = Decimal(text)
+        return abs(given - Decimal(ours)) < Decimal(1).scaleb(int(given.as_tuple().exponent))
+    except ArithmeticError as error:  # an exponent beyond all measure
+        raise ValueError(f"size {text!r} is too large or too small for a number") from error
 
 
 class Side:

@@ -201,7 +201,7 @@ def test_a_rest_book_that_rounds_sizes_differs_only_in_the_digits_that_it_gives(
     assert book.differs([("100.0", theirs)], [("101", "1")]) is differs
 
 
-@pytest.mark.parametrize("size", ["inf", "1_0", "x"])
+@pytest.mark.parametrize("size", ["inf", "1_0", "x", "1e99999999999999999999", "0e-99999999999999999999", "1e9999999"])
 def test_a_rest_book_with_a_size_that_is_no_number_is_refused(size: str) -> None:
     book = Book(10, 10)
     book.load([("100", "1")], [("101", "1")], limit=None)
