@@ -121,6 +121,14 @@ def test_a_refused_subscription_is_counted_and_asked_for_again(error: dict[str, 
     assert names(made) == [("UNSUBSCRIBE", ["btcusdt@trade"]), ("SUBSCRIBE", ["btcusdt@trade"])]
 
 
+@pytest.mark.parametrize("number", [{}, {"id": None}, {"id": 77}])
+def test_a_refusal_of_nothing_that_we_asked_is_counted_and_named(number: dict[str, object]) -> None:
+    made = bench("trades")
+    made.frame({"error": {"code": 3, "msg": "Invalid JSON"}, **number})
+    assert [(event.kind, event.channel) for event in made.events] == [("subscription_rejected", "control")]
+    assert "Invalid JSON" in made.events[0].detail
+
+
 def test_an_acknowledged_stream_that_stays_silent_is_asked_for_again() -> None:
     made = bench("quotes")
     made.wait(123)

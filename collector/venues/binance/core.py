@@ -355,7 +355,10 @@ class BinanceCore(VenueCore):
         if message.id is None and not refusal and not bytes(message.result):
             return self.dead("unknown", "unknown_type", "neither a stream's message nor an answer", data, now, ())
         ours = message.id if isinstance(message.id, int) else 0  # others' ids, on their tapes, may be text
-        for stream in self._control.pop(ours, ()):
+        asked = self._control.pop(ours, ())
+        if refusal and not asked:
+            self.out.events.append(Event("subscription_rejected", "control", "", refusal[:200]))
+        for stream in asked:
             if refusal:
                 stream.rejected(refusal[:200], now, final=False)
             else:
