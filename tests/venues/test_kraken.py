@@ -56,6 +56,19 @@ def test_streams_are_subscribed_even_when_the_instruments_never_come() -> None:
     assert ("subscribe", "BTC/USD") in books(made)
 
 
+@pytest.mark.parametrize("data", [{"assets": [], "pairs": []}, {"assets": []}])
+def test_an_empty_listing_does_not_mean_that_nothing_is_listed(data: dict[str, object]) -> None:
+    empty = {"channel": "instrument", "type": "snapshot", "data": data}
+    made = bench("book", "trades")
+    made.frames(SNAPSHOT, kraken_trade(7), empty)
+    assert (made.state("BTC-USD", "book"), made.state("BTC-USD", "trades")) == ("in_sync", "in_sync")
+    fresh = Bench(KrakenCore([Wanted("BTC-USD", "book")], CoreSettings(depth=10)))
+    fresh.connect()
+    fresh.frame(empty)
+    beating(fresh, 11)
+    assert [sent["params"]["channel"] for sent in fresh.sent()] == ["instrument", "instrument", "book"]
+
+
 def test_a_pair_that_is_not_listed_is_blocked_and_not_subscribed() -> None:
     made = bench("trades", "book", instruments=("BTC-USD", "XXX-USD"))
     assert made.verdict("XXX-USD", "book").reason == "not listed"

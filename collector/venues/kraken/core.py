@@ -262,11 +262,12 @@ class KrakenCore(VenueCore):
         except (msgspec.DecodeError, UnicodeDecodeError, FieldError) as error:
             return self.dead("instruments", "type", str(error), data, now, ())
         self._precisions |= {pair.symbol: (pair.price_precision, pair.qty_precision) for pair in pairs}
-        free = self.take_listing(listed, now, complete=message.type == "snapshot")
+        whole = message.type == "snapshot" and bool(listed)  # an empty one does not mean that nothing is listed
+        free = self.take_listing(listed, now, complete=whole)
         for stream in self.by_name.values():
             if stream.book is not None and stream.who.symbol in self._precisions:
                 cast("TopTen", stream.book.rule).precisions = self._precisions[stream.who.symbol]
-        if message.type == "snapshot":
+        if whole:
             self._listing_due = None
         if self.open and self._listing_due is None:
             self.subscribe(free, now)
