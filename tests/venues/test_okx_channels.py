@@ -285,6 +285,18 @@ def test_an_inverse_contract_counts_dollars() -> None:
     assert (record.base, record.quote) == ("BTC", "USD")
 
 
+def test_a_row_of_the_listing_that_cannot_be_read_hides_no_other_and_says_nothing_of_its_own() -> None:
+    made = made_of("trades", instruments=("BTC-USDT", "ETH-USDT"), market="perp")
+    made.connect()
+    made.reply(answer(listed(SWAP), listed("ETH-USDT-SWAP", tickSz="abc")))
+    assert asked(made) == [("subscribe", f"trades:{SWAP}")]
+    assert [(letter.channel, letter.reason) for letter in made.dead] == [("instruments", "value")]
+    assert made.dead[0].detail.startswith("ETH-USDT-SWAP: ")
+    assert made.state("ETH-USDT", "trades") == "syncing"
+    made.frame({"arg": {"channel": "instruments", "instType": "SWAP"}, "data": [listed("ETH-USDT-SWAP")]})
+    assert asked(made) == [("subscribe", "trades:ETH-USDT-SWAP")]
+
+
 def test_a_multiplier_makes_the_contract_unknown_rather_than_computed() -> None:
     made = made_of("instruments", market="perp")
     made.connect()
