@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from collector.records import BookDelta, Quote, Trade
+from collector.records import BookDelta, Gap, Quote, Trade
 from collector.venues.coinbase import FACTS, CoinbaseCore, throttle_seconds
 from collector.venues.protocol import CoreSettings, Wanted
 from collector.venues.watch import ALL_SILENT_NS
@@ -211,6 +211,15 @@ def test_an_error_about_nothing_that_we_asked_is_counted_and_harms_nobody() -> N
 
 
 # -- aliases ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_that_has_a_number_is_one_of_the_row_and_no_hole_in_it() -> None:
+    made = with_books("BTC-USD")
+    made.frame({**error("something else"), "sequence_num": made.number})
+    made.number += 1
+    made.say(book("update", [("100.00", "7")]))
+    assert (made.state("BTC-USD", "book"), made.of(Gap)) == ("in_sync", [])
+    assert made.count("subscription_rejected") == 1
 
 
 def test_a_usdc_product_and_its_usd_product_are_one_stream_and_its_ids_are_keyed_anew() -> None:

@@ -221,9 +221,10 @@ class CoinbaseCore(VenueCore):
             return self.dead("unknown", "type", str(error), data, now)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return self.dead("unknown", "json", str(error), data, now)
-        if message.type == "error":
-            return self._refused(message.message, now)
         number = message.sequence_num
+        if message.type == "error":
+            fresh = number is None or self._in_row(number, "control", now)  # where it has a number, it is of the row
+            return self._refused(message.message, now) if fresh else "control"
         if number is None:  # whether it was one of the row, the next number tells
             return self.dead("unknown", "type", "neither an error nor a sequence_num", data, now)
         kind = self._kind(message.channel)
