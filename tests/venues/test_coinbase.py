@@ -15,6 +15,7 @@ from tests.venues.coinbases import (
     beating,
     bench,
     book,
+    candles,
     heartbeat,
     listing,
     product,
@@ -307,6 +308,23 @@ def test_a_heartbeat_or_an_answer_that_cannot_be_read_lowers_nothing() -> None:
 
 
 # -- liveness, limits ------------------------------------------------------------------------------------------------
+
+
+def test_a_number_of_thousands_of_digits_is_a_dead_letter() -> None:
+    made = bench("trades", "candles", "book")
+    endless = "9" * 5_000
+    said = [
+        (trades(1), '"trade_id":"1"', f'"trade_id":"{endless}"'),
+        (candles((300, "100")), '"start":"300"', f'"start":"{endless}"'),
+        (heartbeat("1"), '"heartbeat_counter":"1"', f'"heartbeat_counter":"{endless}"'),
+    ]
+    for event, is_so, becomes in said:
+        text = str(made.numbered(event))
+        assert is_so in text
+        made.frame(text.replace(is_so, becomes))
+    assert [(letter.channel, letter.reason) for letter in made.dead] == [
+        ("trades", "value"), ("candles", "value"), ("control", "type"),
+    ]  # fmt: skip
 
 
 def test_heartbeats_are_no_data_and_their_absence_ends_the_connection() -> None:

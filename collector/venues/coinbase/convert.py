@@ -37,6 +37,8 @@ BY_WORD: dict[str, tuple[InstrumentStatus, State]] = {
 }
 """A product's word → what it means for the product, and for the venue when most products say so. The venue's flags are
 words too; the last one that is set counts."""
+MOST_DIGITS = 18
+"""Ids, counts and seconds have no more; int() raises something else for thousands of digits."""
 FLAGS = ("limit_only", "post_only", "auction_mode", "cancel_only", "trading_disabled", "is_disabled")
 
 
@@ -258,8 +260,8 @@ def said(text: str) -> str | None:
 def whole(number: str | int) -> int:
     """Give a whole number that the venue writes as a number or as text. Raises FieldError."""
     text = str(number)
-    if not (text.isascii() and text.isdigit()):
-        raise FieldError(f"{number!r} is not a whole number")
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+        raise FieldError(f"{text[:40]!r} is not a whole number of at most {MOST_DIGITS} digits")
     return int(text)
 
 
