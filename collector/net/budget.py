@@ -19,22 +19,24 @@ from collector.clock import SECOND_NS, Clock
 from collector.net.connects import Sleep
 
 DEFAULT_PAUSE_S = {429: 60.0, 418: 120.0}
-"""Seconds to stay away when the answer does not say. Binance's shortest ban is two minutes:
+"""Seconds to stay away when neither the answer nor the venue says. Binance's shortest ban is two minutes:
 https://github.com/binance/binance-spot-api-docs/blob/master/rest-api.md#ip-limits"""
 LONGEST_PAUSE_S = 3 * 86_400.0
 """Binance's longest ban is three days; a longer or absurd Retry-After is cut to it."""
 
 
-def retry_after_s(status: int, retry_after: str | None, wall_us: int | None) -> float | None:
+def retry_after_s(
+    status: int, retry_after: str | None, wall_us: int | None, venue_s: float | None = None
+) -> float | None:
     """Seconds for which a 429 or 418 forbids requests, None for any other status.
 
     `retry_after` is the header: seconds or an HTTP date (https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3). What
-    cannot be read counts as missing.
+    cannot be read counts as missing, and then it is `venue_s`, where the venue is known to have a window of its own.
     """
     default = DEFAULT_PAUSE_S.get(status)
     if default is None:
         return None
-    return min(_seconds(retry_after, wall_us) or default, LONGEST_PAUSE_S)
+    return min(_seconds(retry_after, wall_us) or venue_s or default, LONGEST_PAUSE_S)
 
 
 def _seconds(text: str | None, wall_us: int | None) -> float | None:

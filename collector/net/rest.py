@@ -118,16 +118,15 @@ class RestClient:
             async with self._session.get(url, timeout=self._timeout, allow_redirects=False) as response:
                 self._take_count(response.headers)
                 # Before the body: nobody else may ask while it is still arriving.
-                after = response.headers.get("Retry-After")
-                pause_s = self._pause(retry_after_s(response.status, after, self._clock().wall_us))
+                after, venue_s = response.headers.get("Retry-After"), self._venue_s(response, b"")
+                pause_s = self._pause(retry_after_s(response.status, after, self._clock().wall_us, venue_s))
                 body = await self._read(response)
         except _BodyTooBigError:
             reply = Reply(0, b"", request, "too_big", f"the answer is longer than {self._limits.max_body} bytes")
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             reply = Reply(0, b"", request, failure(error), describe(error))
         else:
-            if self._throttled is not None:
-                pause_s = max(pause_s, self._pause(self._throttled(response.status, response.headers, body)))
+            pause_s = max(pause_s, self._pause(self._venue_s(response, body)))
             reply = Reply(response.status, body, request)
         self._tell(endpoint, reply, (self._clock().mono_ns - start) / SECOND_NS, pause_s)
         return reply
@@ -144,6 +143,9 @@ class RestClient:
         text = headers.get(self._used_header, "") if self._used_header else ""
         if re.fullmatch(r"[0-9]{1,9}", text):
             self.budget.told(int(text))
+
+    def _venue_s(self, response: aiohttp.ClientResponse, body: bytes) -> float | None:
+        return None if self._throttled is None else self._throttled(response.status, response.headers, body)
 
     def _pause(self, seconds: float | None) -> float:
         if seconds is None:

@@ -95,6 +95,18 @@ async def test_429_and_418_stop_the_whole_pool(status: int, headers: dict[str, s
     assert pool.paused_s == pause_s
 
 
+@pytest.mark.parametrize(("headers", "pause_s"), [({}, 2.0), ({"Retry-After": "30"}, 30.0)])
+async def test_429_without_a_time_stops_the_pool_for_as_long_as_the_venue_is_known_to_mean(
+    headers: dict[str, str], pause_s: float
+) -> None:
+    def throttled(status: int, _: Mapping[str, str], __: bytes) -> float | None:
+        return 2.0 if status == 429 else None
+
+    server = Asked(web.Response(status=429, headers=headers))
+    _, (call,), pool, _ = await ask(server.handler, throttled=throttled)
+    assert (call.paused_s, pool.paused_s) == (pause_s, pause_s)
+
+
 async def test_429_stops_those_who_already_wait_and_other_clients_of_the_pool() -> None:
     clock, asked, somebody_waits, told = FakeClock(), asyncio.Event(), asyncio.Event(), asyncio.Event()
     at = []
