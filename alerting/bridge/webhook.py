@@ -8,7 +8,7 @@ Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -18,6 +18,8 @@ from alerting.bridge.settings import PRIORITIES
 
 Status = Literal["firing", "resolved"]
 State = frozenset[tuple[str, str]]
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A time with its zone: without one it cannot be compared with another, nor told."""
 
 
 class MalformedError(ValueError):
@@ -30,9 +32,17 @@ class Alert(Struct, frozen=True, kw_only=True, rename="camel"):
     status: Status
     labels: dict[str, str]
     annotations: dict[str, str] = {}
-    starts_at: datetime
-    ends_at: datetime | None = None
+    starts_at: Moment
+    ends_at: Moment | None = None
     fingerprint: Annotated[str, Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        """ValueError for a time that UTC, in which all are told, does not have."""
+        for moment in filter(None, (self.starts_at, self.ends_at)):
+            try:
+                moment.astimezone(UTC)
+            except OverflowError as error:
+                raise ValueError(f"expected times in the years 1 to 9999 of UTC, got {moment}") from error
 
     @property
     def name(self) -> str:

@@ -56,6 +56,10 @@ async def test_a_malformed_delivery_is_refused_with_the_place_and_nothing_is_sen
         encoded(a_delivery(an_alert(), truncatedAlerts=-1)): "$.truncatedAlerts",
         with_alert(status="pending"): "$.alerts[0].status",
         with_alert(startsAt="yesterday"): "$.alerts[0].startsAt",
+        with_alert(startsAt="2026-11-22T10:00:00"): "$.alerts[0].startsAt",
+        with_alert(endsAt="2026-11-22T10:00:00"): "$.alerts[0].endsAt",
+        with_alert(startsAt="0001-01-01T00:00:00+14:00"): "$.alerts[0]",
+        with_alert(endsAt="9999-12-31T23:59:59-14:00"): "years 1 to 9999",
         with_alert(labels={"a": 1}): "$.alerts[0].labels[...]",
         with_alert(fingerprint=""): "$.alerts[0].fingerprint",
     }
