@@ -1,4 +1,4 @@
-"""Venue: connections, traffic, quality, latency and the REST API of each exchange."""
+"""Venue: connections, traffic, quality, perpetuals, latency and the REST API of each exchange."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from grafana.model import ANY, Board, Panel, Query, Row, above
 _OF: Final = q.where("instance", "venue", "market")
 _CHANNEL: Final = q.where("instance", "venue", "market", "channel")
 _POOL: Final = q.where("instance", "venue")
+_PERPETUAL: Final = q.where(
+    "instance", "venue", "market", also='marketprism_channel=~"funding|open_interest|liquidations"'
+)
+_STEADY: Final = q.where("instance", "venue", "market", also='marketprism_channel=~"funding|open_interest"')
+_PERPETUAL_RECORDS: Final = q.where(
+    "instance", "venue", "market", also='marketprism_record_type=~"FundingRate|OpenInterest|Liquidation"'
+)
+_NO_PERPETUALS: Final = "No perpetuals are collected here."
 _REST: Final = "http_client_request_duration_seconds"
 
 _CONNECTIONS: Final = Row(
@@ -164,6 +172,58 @@ _QUALITY: Final = Row(
         ),
     ),
 )
+_PERPETUALS: Final = Row(
+    title="Perpetuals: funding, open interest, liquidations",
+    panels=(
+        Panel(
+            kind="timeline",
+            title="Verdicts of perpetuals",
+            says="None of these can be proven. A quiet market has no liquidations, so theirs may stay acknowledged.",
+            queries=(
+                Query(
+                    text=f"max without (job) (marketprism_verdict{_PERPETUAL})",
+                    legend=q.legend("venue", "instrument", "channel"),
+                ),
+            ),
+            unit="short",
+            names=q.VERDICTS,
+            links=(q.board("Instrument", q.INSTRUMENT, "instance", "venue", "market", "instrument"),),
+            empty=_NO_PERPETUALS,
+        ),
+        Panel(
+            kind="stack",
+            title="Records of perpetuals",
+            says="Records handed to the journal, by type.",
+            queries=(
+                Query(
+                    text=(
+                        "sum by (marketprism_venue, marketprism_record_type) "
+                        f"(increase(marketprism_records_written_total{_PERPETUAL_RECORDS}{q.WINDOW}))"
+                    ),
+                    legend="{{marketprism_venue}} {{marketprism_record_type}}",
+                ),
+            ),
+            unit="short",
+            empty=_NO_PERPETUALS,
+        ),
+        Panel(
+            kind="graph",
+            title="Time since the last funding, open interest",
+            says="Of the instrument that has waited longest. A stream is stale by its own pace, not by this age.",
+            queries=(
+                Query(
+                    text=(
+                        "time() - min by (marketprism_venue, marketprism_channel) "
+                        f"(marketprism_last_message_time_seconds{_STEADY} > 0)"
+                    ),
+                    legend=q.legend("venue", "channel"),
+                ),
+            ),
+            unit="s",
+            empty=_NO_PERPETUALS,
+        ),
+    ),
+)
 _LATENCY: Final = Row(
     title="Latency",
     panels=(
@@ -297,5 +357,5 @@ VENUE: Final = Board(
     title="Venue",
     says="What an exchange sends, how good it is, and how its API answers.",
     variables=("instance", "venue", "market", "channel"),
-    rows=(_CONNECTIONS, _TRAFFIC, _QUALITY, _LATENCY, _API, _LOGS),
+    rows=(_CONNECTIONS, _TRAFFIC, _QUALITY, _PERPETUALS, _LATENCY, _API, _LOGS),
 )

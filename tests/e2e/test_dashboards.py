@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -21,7 +22,7 @@ import pytest
 from alerting.rules.__main__ import main as write_rules
 from grafana.boards import BOARDS
 from grafana.render import ANNOTATIONS
-from tests.e2e.rig import VENUES, Rig, poll_until
+from tests.e2e.rig import SYMBOLS, VENUES, Rig, poll_until
 from tests.e2e.test_stack import Running
 from tests.grafana.kit import DASHBOARDS, filled, log_queries, metric_queries
 from tools.components import Alerts, Ports
@@ -32,6 +33,8 @@ EXPORT_S: Final = 1.0
 FASTER: Final = 12
 INSTANCE: Final = "collector-1"
 CHANNELS: Final = ("trades", "quotes", "book")
+PERPETUALS: Final = {"funding": "FundingRate", "open_interest": "OpenInterest", "liquidations": "Liquidation"}
+"""What perpetuals alone have: by channel, the record."""
 LIFE: Final = "10m"
 LIFE_S: Final = 600
 """A window that holds the whole run: what grew in it is all that was counted."""
@@ -95,7 +98,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     folder = tmp_path_factory.mktemp("dashboards")
     assert write_rules(["--into", str(folder / "rules"), "--factor", str(FASTER)]) == 0
     alerts = Alerts(instance=INSTANCE, rules=folder / "rules", faster=FASTER)
-    with Stack(ports=Ports.free(), data=folder / "stack", alerts=alerts) as stack, Rig(folder, rate=100) as rig:
+    with Stack(ports=Ports.free(), data=folder / "stack", alerts=alerts) as stack, _markets(folder) as rig:
         rig.environment = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{stack.ports.otlp_http}",
             "OTEL_METRIC_EXPORT_INTERVAL": str(int(EXPORT_S * 1000)),
@@ -119,8 +122,14 @@ def struck(told: Told) -> Told:
     return told
 
 
+def _markets(folder: Path) -> Rig:
+    """Spot on two venues, perpetuals on a third."""
+    perpetuals = tuple(f"{symbol}-PERP" for symbol in SYMBOLS)
+    return Rig(folder, rate=100, venues=(*VENUES, "okx_swap"), symbols=(*SYMBOLS, *perpetuals))
+
+
 def start(rig: Rig, stack: Stack) -> None:
-    rig.start(web={"port": stack.ports.collector}, instance_id=INSTANCE)
+    rig.start(web={"port": stack.ports.collector}, instance_id=INSTANCE, channels=[*CHANNELS, *PERPETUALS])
     rig.wait_in_sync()
 
 
@@ -156,12 +165,17 @@ def against_the_ledger(told: Told, began: float) -> None:
                      true * part + 1)  # fmt: skip
 
     messages = {(venue, channel): sent[venue][channel]["messages"] for venue in VENUES for channel in CHANNELS}
-    everything = sum(channel["messages"] for venue in VENUES for channel in sent[venue].values())
+    swaps = {channel: sent["okx"][channel]["messages"] for channel in (*CHANNELS, *PERPETUALS)}
+    everything = sum(channel["messages"] for venue in (*VENUES, "okx") for channel in sent[venue].values())
     counted("overview", "Messages A", everything)
     wanted = [key for venue in VENUES for key in state["subscriptions"][venue] if key not in {"instrument", "status"}]
+    for key in state["subscriptions"]["okx"]:
+        name, _, of = key.partition("|")
+        if name not in {"instruments", "status"}:
+            wanted += SYMBOLS if of == "SWAP" else [key]  # one subscription for the streams of all swaps
     flow = told.shown("overview", "Streams that flow A") + told.shown("overview", "Streams that flow B")
     told.compare("overview", "Streams that flow A, B", flow, len(wanted))
-    standing = told.shown("overview", "Connections A") * len(VENUES)
+    standing = told.shown("overview", "Connections A") * len(told.running.query("marketprism_connection_state"))
     told.compare("overview", "Connections A", standing, sum(state["connections"].values()))
 
     for (venue, channel), true in messages.items():
@@ -173,6 +187,12 @@ def against_the_ledger(told: Told, began: float) -> None:
         counted(
             "venue", "Records A", messages[venue, "quotes"], marketprism_venue=venue, marketprism_record_type="Quote"
         )
+
+    for channel in ("open_interest", "liquidations"):  # funding comes too seldom: an interval may hold half of it
+        record, true = PERPETUALS[channel], swaps[channel]
+        shown = told.shown("venue", "Records of perpetuals A", marketprism_record_type=record)
+        # A subscription begins with a message for each instrument, before the first sample.
+        told.compare("venue", f"Records of perpetuals A {record}", shown, true, true * part + 1 + len(SYMBOLS))
 
     for channel in CHANNELS:
         counted("instrument", "Messages A", messages["kraken", channel], marketprism_channel=channel)
@@ -187,7 +207,7 @@ def against_the_ledger(told: Told, began: float) -> None:
         for symbol in ("BTC-USDT", "ETH-USDT")
     )
     # One record a message, but for Kraken's trades; what there is beside them are a few snapshots.
-    records = sum(messages.values()) - messages["kraken", "trades"] + trades
+    records = sum(messages.values()) - messages["kraken", "trades"] + trades + sum(swaps.values())
     counted("pipeline", "Records A", records)
     counted("pipeline", "Records B", records)
     told.compare("pipeline", "Dead letters A", told.shown("pipeline", "Dead letters A"), 3, 3 * part)
