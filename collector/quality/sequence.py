@@ -10,6 +10,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+BELIEVED = 100
+"""So many ids in a row that are older than the newest one seen, and it is that one which is wrong (damaged on the way).
+No venue repeats or delays as many."""
+
 Seen = Literal["next", "gap", "late", "duplicate"]
 
 
@@ -22,6 +26,9 @@ class IdSequence:
 
     last: int | None = None
     holes: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=256))
+    _late: int = 0
+    """How many late ids came in a row, each one more than the last."""
+    _next_late: int | None = None
 
     def see(self, value: int, first: int | None = None) -> Seen:
         """Take one id, or all from `first` to `value` when one message stands for several.
@@ -44,5 +51,10 @@ class IdSequence:
                 for part in ((begin, first - 1), (value + 1, end)):
                     if part[0] <= part[1]:
                         self.holes.append(part)
+                self._late = self._late + 1 if first == self._next_late else 1
+                self._next_late = value + 1
+                if self._late == BELIEVED:
+                    self.last = value
+                    self.holes = deque((hole for hole in self.holes if hole[0] <= value), self.holes.maxlen)
                 return "late"
         return "duplicate"

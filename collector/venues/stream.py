@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from collector.books.verdict import Verdict
 from collector.quality.candles import Bars, interval_us
 from collector.quality.liveness import EXPECTATIONS, Pulse
-from collector.quality.sequence import IdSequence
+from collector.quality.sequence import BELIEVED, IdSequence
 from collector.records import Gap
 from collector.venues.protocol import Event, VerdictChange
 
@@ -50,6 +50,7 @@ class Stream:
         "last_seq",
         "last_us",
         "name",
+        "older",
         "pulse",
         "refused",
         "resumed",
@@ -79,6 +80,8 @@ class Stream:
         """Whether the connection ended since the last message: a hole is then the interruption's."""
         self.last_us: int | None = None
         self.last_seq: int | None = None
+        self.older = 0
+        """Quotes in a row that were older than the newest."""
         self.gap: Gap | None = None
         self.bars: Bars | None = None
         """Of candles."""
@@ -197,11 +200,12 @@ class Stream:
     def quote(self, record: Quote, now: Now, *, by: VerifiedBy | None = None) -> None:
         """Publish a quote unless a newer one was. See `plain`."""
         if record.seq is not None:
-            if self.last_seq is not None and record.seq <= self.last_seq:
+            if self.last_seq is not None and record.seq <= self.last_seq and self.older < BELIEVED:
+                self.older += 1
                 self.beat(now)
                 self.counted("duplicate", f"quote {record.seq}")
                 return
-            self.last_seq = record.seq
+            self.last_seq, self.older = record.seq, 0
         self.plain(record, now, by=by)
 
     def plain(self, record: Record, now: Now, *, by: VerifiedBy | None = None) -> None:

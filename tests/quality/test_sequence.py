@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.quality.sequence import IdSequence
+from collector.quality.sequence import BELIEVED, IdSequence
 
 
 def seen(*values: int) -> list[str]:
@@ -54,6 +54,23 @@ def test_whatever_the_order_each_id_is_new_once_and_what_is_missing_is_in_a_hole
     assert len(new) == len(set(new))
     assert set(range(order[0], 12)) <= set(new)
     assert not sequence.holes
+
+
+def test_an_id_that_is_far_too_high_is_not_believed_for_good() -> None:
+    sequence = IdSequence()
+    for value in (1, 2, 9_000):
+        sequence.see(value)
+    assert {sequence.see(value) for value in range(4, 4 + BELIEVED)} == {"late"}
+    assert [sequence.see(4 + BELIEVED), sequence.see(6 + BELIEVED), sequence.see(3)] == ["next", "gap", "late"]
+    assert list(sequence.holes) == [(5 + BELIEVED, 5 + BELIEVED)]
+
+
+def test_late_ids_that_do_not_follow_one_another_refute_no_newer_one() -> None:
+    sequence = IdSequence()
+    for value in (1, 9_000):
+        sequence.see(value)
+    assert {sequence.see(value) for value in range(3, 3 + 4 * BELIEVED, 2)} == {"late"}
+    assert sequence.last == 9_000
 
 
 def test_one_message_may_stand_for_several_ids() -> None:
