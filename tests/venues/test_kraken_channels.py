@@ -205,3 +205,15 @@ def test_old_spellings_are_canonical() -> None:
     made.connect()
     made.frame(ticker().replace("BTC/USD", "XBT/USD"))
     assert [(quote.instrument, quote.symbol) for quote in made.of(Quote)] == [("BTC-USD", "XBT/USD")]
+
+
+def test_bars_of_two_lengths_on_a_tape_close_none_of_each_other() -> None:
+    made = Bench(KrakenCore((), CoreSettings(open_world=True)))
+    made.connect()
+    for minute in range(2, 5):
+        made.frames(bars((minute, f"10.{minute}")), bars((2, f"50.{minute}"), interval=5))
+    assert closes(made) == [(2, False, "10.2"), (2, True, "10.2"), (3, False, "10.3"), (3, True, "10.3"),
+                            (4, False, "10.4")]  # fmt: skip
+    assert {event.detail for event in made.events if event.kind == "not_spoken"} == {
+        "ohlc of 5m beside another interval"
+    }

@@ -11,6 +11,7 @@ import msgspec
 
 from collector.books.contract import Snapshot, Update
 from collector.clock import SECOND_NS
+from collector.quality.candles import interval_us
 from collector.venues.core import FieldError, VenueCore
 from collector.venues.kraken import convert, wire
 from collector.venues.kraken.checksum import TopTen
@@ -251,6 +252,10 @@ class KrakenCore(VenueCore):
         interval = next((name for name, minutes in INTERVALS.items() if minutes == message.interval), "")
         if not interval or (interval != self.settings.candle_interval and not self.settings.open_world):
             raise FieldError(f"interval {message.interval} was not asked for")
+        if stream.bars is not None and stream.bars.step_us != interval_us(interval):
+            # A tape of others may hold several: bars of one length say nothing of when those of another end.
+            stream.counted("not_spoken", f"ohlc of {interval} beside another interval")
+            return
         stream.candle(convert.candle(stream.who, message, interval, now), now, marked=False)
 
     # -- control -----------------------------------------------------------------------------------------------------
