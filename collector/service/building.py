@@ -26,7 +26,7 @@ from collector.service.noting import NotingObserver
 from collector.venues.protocol import WHOLE_VENUE, CoreSettings, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import aiohttp
 
@@ -86,9 +86,13 @@ def _shared(parts: Parts, facts: Facts) -> _Shared:
     return _Shared(budget, ConnectBudget(*facts.connects, parts.clock), pool)
 
 
-def wanted_of(config: Config, venue: VenueConfig, served: Sequence[Channel]) -> list[list[Wanted]]:
-    """What to collect of the channels that an endpoint serves: of the venue itself, and of each instrument."""
-    instruments = venue.instruments or config.instruments
+def wanted_of(
+    config: Config, venue: VenueConfig, served: Sequence[Channel], canonical: Callable[[str], str] = str
+) -> list[list[Wanted]]:
+    """What to collect of the channels that an endpoint serves: of the venue itself, and of each instrument, once: two
+    names of one (`canonical`) could else come to two connections.
+    """
+    instruments = dict.fromkeys(map(canonical, venue.instruments or config.instruments))
     channels = [channel for channel in venue.channels or config.channels if channel in served]
     whole = [[Wanted(WHOLE_VENUE, channel)] for channel in channels if channel == "status"]
     each = [channel for channel in channels if channel != "status"]
@@ -120,12 +124,12 @@ def facts_of(venue: Venue, settings: VenueConfig) -> Facts:
 
 
 def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig, facts: Facts, shared: _Shared) -> Iterator[Placed]:
-    by_name = frozenset(settings.instruments or ())
+    by_name = frozenset(map(venue.canonical, settings.instruments or ()))
     split = [
         (endpoint.path, share)
         for endpoint in facts.endpoints
         for share in shares(
-            wanted_of(parts.config, settings, endpoint.channels),
+            wanted_of(parts.config, settings, endpoint.channels, venue.canonical),
             facts.streams_per_connection,
             facts.instruments_per_connection,
         )

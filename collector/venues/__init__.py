@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 
 class Venue(NamedTuple):
-    """What a venue's package offers. `throttle_seconds`: how long an answer stops the pool (status, headers, body)."""
+    """What a venue's package offers.
+
+    `throttle_seconds`: how long an answer stops the pool (status, headers, body). `canonical`: an instrument's one
+    name, where the venue knows it by several.
+    """
 
     facts: Facts
     make_core: Callable[[Sequence[Wanted], CoreSettings, Facts], Core]
     throttle_seconds: Callable[[int, Mapping[str, str], bytes], float | None]
+    canonical: Callable[[str], str] = str
 
 
 VENUES: Mapping[str, Venue] = {  # by the name of its section in the configuration
@@ -26,7 +31,7 @@ VENUES: Mapping[str, Venue] = {  # by the name of its section in the configurati
     "binance_usdm": Venue(binance.USDM_FACTS, binance.BinanceCore, binance.throttle_seconds),
     "okx": Venue(okx.FACTS, okx.OkxCore, okx.throttle_seconds),
     "okx_swap": Venue(okx.SWAP_FACTS, okx.OkxCore, okx.throttle_seconds),
-    "coinbase": Venue(coinbase.FACTS, coinbase.CoinbaseCore, coinbase.throttle_seconds),
+    "coinbase": Venue(coinbase.FACTS, coinbase.CoinbaseCore, coinbase.throttle_seconds, coinbase.canonical),
     "kraken": Venue(kraken.FACTS, kraken.KrakenCore, kraken.throttle_seconds),
 }
 

@@ -95,6 +95,16 @@ def test_a_venue_gets_the_general_lists_unless_it_has_its_own() -> None:
     assert wanted_of(config, config.venues.kraken, CHANNELS) == [[Wanted("SOL-EUR", "quotes")]]
 
 
+def test_two_names_that_a_venue_has_for_one_instrument_are_collected_once_and_not_on_two_connections() -> None:
+    config = load(None, {"HOME": "/h", "MARKETPRISM_INSTRUMENTS": "BTC-USD,ETH-USD,BTC-USDC,USDT-USDC"})
+    assert wanted_of(config, config.venues.coinbase, ("trades",), VENUES["coinbase"].canonical) == [
+        [Wanted("BTC-USD", "trades")],
+        [Wanted("ETH-USD", "trades")],
+        [Wanted("USDT-USDC", "trades")],
+    ]
+    assert len(wanted_of(config, config.venues.kraken, ("trades",), VENUES["kraken"].canonical)) == 4
+
+
 def test_an_endpoint_gets_what_it_serves_and_the_venues_status_once() -> None:
     config = load(None, {"HOME": "/h", "MARKETPRISM_INSTRUMENTS": "BTC-USD,ETH-USD"})
     assert wanted_of(config, config.venues.kraken, ("candles", "status")) == [
