@@ -135,6 +135,9 @@ class BridgeServer:
             except TimeoutError:
                 refused = _text(408, f"the body did not arrive within {READ_S:g} s")
                 refused.force_close()
+            except web.RequestPayloadError as error:
+                refused = _text(400, f"the body cannot be read: {redact(' '.join(str(error).split()))}")
+                refused.force_close()
             except MalformedError as error:
                 refused = _text(400, redact(str(error)))
         if refused is not None or delivery is None:

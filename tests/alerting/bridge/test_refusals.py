@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from gzip import compress
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ async def test_an_oversized_delivery_is_refused_and_nothing_is_sent(
         assert (status, "larger than 2000 bytes" in text) == (413, True)
         assert robots.requests == []
         assert (await small.post("wecom", a_delivery(an_alert())))[0] == 200
+
+
+async def test_a_body_that_is_not_compressed_as_it_says_is_refused_and_not_asked_for_again(
+    bridge: Client, robots: FakeRobots
+) -> None:
+    gzip = {"Content-Encoding": "gzip"}
+    status, text = await bridge.post("wecom", encoded(a_delivery(an_alert())), **gzip)
+    assert (status, "Can not decode content-encoding: gzip" in text) == (400, True), text
+    assert robots.requests == []
+    assert bridge.counted("deliveries", alert_channel="wecom", webhook_outcome="refused") == 1
+    assert (await bridge.post("wecom", compress(encoded(a_delivery(an_alert()))), **gzip))[0] == 200
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x", TOKEN[:-1], TOKEN.upper()])
