@@ -190,8 +190,7 @@ class Alertmanager:
 
     def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
         """Raises AlertmanagerError when `url` is no address."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        if not _is_address(url):
             raise AlertmanagerError(f"{redact(url)}: expected an address such as http://127.0.0.1:9093")
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
@@ -306,6 +305,16 @@ class Alertmanager:
             raise UnexpectedError(
                 f"{redact(self.url)}/api/v2/{path}: what answers there does not speak Alertmanager's API v2: {error}"
             ) from error
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        host.encode("idna")  # what is no name of a host could never be resolved
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(host) and not parts.query and not parts.fragment
 
 
 def quoted(name: str, value: str) -> str:

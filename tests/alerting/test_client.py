@@ -85,7 +85,9 @@ async def test_nobody_there_is_told_with_the_address() -> None:
             await alertmanager.status()
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:9093", "ftp://x", "http://", "http://x/?a=b", ""])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:9093", "ftp://x", "http://", "http://x/?a=b", "", "http://[::1", "http://a..b", "http://x:99999"]
+)
 def test_what_is_no_address_is_told_before_anything_is_asked(url: str) -> None:
     with pytest.raises(AlertmanagerError, match=r"expected an address such as http://127\.0\.0\.1:9093"):
         Alertmanager(url)
