@@ -186,6 +186,9 @@ class _Reader:
             return direct or None
         try:
             text = Path(file).expanduser().read_text(encoding="utf-8").strip()
+        except RuntimeError as error:  # ~name, of whom there is none
+            self.wrong(f"{name}_FILE", f"{file} cannot be read: {error}")
+            return None
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             self.wrong(f"{name}_FILE", f"{file} cannot be read: {reason}")
@@ -265,6 +268,7 @@ def _url_mistake(url: str, key: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")  # what is no name of a host could never be resolved
     except ValueError:
         host = None
         parts = urlsplit("")

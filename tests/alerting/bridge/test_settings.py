@@ -66,6 +66,12 @@ def test_everything_can_be_set_and_secrets_come_from_files_too(tmp_path: Path) -
         ({"DINGTALK_URL": DINGTALK.replace("5a1d9e", "<token>")}, "DINGTALK_URL: its access_token is a placeholder"),
         ({"DINGTALK_URL": DINGTALK.replace("https", "http")}, "DINGTALK_URL: expected https://"),
         ({"DINGTALK_URL": "oapi.dingtalk.com"}, "DINGTALK_URL: expected the robot's whole address"),
+        (
+            {"DINGTALK_URL": DINGTALK.replace("oapi.", "oapi..")},
+            "DINGTALK_URL: expected the robot's whole address",
+        ),
+        ({"WECOM_URL": WECOM.replace("//", "//" + "a" * 64)}, "WECOM_URL: expected the robot's whole address"),
+        ({"TOKEN": "", "TOKEN_FILE": "~nobody-here/x"}, "TOKEN_FILE: ~nobody-here/x cannot be read: "),
         ({"DINGTALK_SECRET": "SEC1"}, "DINGTALK_SECRET: is given, but MARKETPRISM_BRIDGE_DINGTALK_URL is not"),
         ({"DINGTALK_URL": DINGTALK, "DINGTALK_SECRET": "SEC00000000000"}, "DINGTALK_SECRET: is a placeholder"),
         ({"WECOM_URL": WECOM.replace("7c0ffee1-5eed", "your-key")}, "WECOM_URL: its key is a placeholder"),
