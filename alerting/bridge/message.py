@@ -2,8 +2,8 @@
 
 It owns the order (firing before resolved, the highest priority first), the three forms (each alert in full; each in a
 line; as many lines as fit), and the promise that an alert that has no room is counted in the message. It must never
-cut a character in two, never let what an alert says become markup that calls people, and never show a secret. Pure:
-nothing here sends, and no clock is read.
+cut a character in two, never let what an alert says become markup that calls people or leads elsewhere, and never show
+a secret. Pure: nothing here sends, and no clock is read.
 """
 
 from __future__ import annotations

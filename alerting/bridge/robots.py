@@ -266,5 +266,5 @@ def _markdown(break_: str, heading: str, color: Callable[[str, str], str]) -> Lo
 
 
 def _no_markup(text: str) -> str:
-    """What an alert says cannot begin a tag: `<@all>` would call people."""
-    return text.replace("<", "\uff1c")
+    """What an alert says cannot begin a tag (`<@all>` would call people), nor be a link or a picture."""
+    return text.replace("<", "\uff1c").replace("](", "]\uff08")

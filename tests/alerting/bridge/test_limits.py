@@ -132,3 +132,13 @@ def test_what_an_alert_says_cannot_become_markup_that_calls_people(name: str) ->
     assert "<@" not in text
     assert "\n#" not in text[1:]
     assert "javascript" not in text
+
+
+@pytest.mark.parametrize("name", ["dingtalk", "wecom"])
+def test_what_an_alert_says_cannot_become_a_link_or_a_picture(name: str) -> None:
+    said = {"summary": "see [the runbook](http://evil.test) [5m]", "runbook_url": "https://good.test/r"}
+    labels = {"instrument": "![x](http://evil.test/x.png)", "venue": "okx](http://evil.test)"}
+    message = made(ROBOTS[name], delivery(an_alert("[A](http://evil.test)", annotations=said, **labels)))
+    assert re.findall(r"\]\((.*?)\)", message.text) == ["https://good.test/r"]
+    assert "](" not in message.title
+    assert "[5m]" in message.text
