@@ -63,8 +63,8 @@ WHERE
 {{ define "marketprism.LANG.slack.title" }}{{ template "marketprism.LANG.title" . }}{{ end }}
 
 {{ define "marketprism.LANG.slack.line" -}}
-{{ template "marketprism.LANG.mark" . }} *{{ .Labels.priority }} {{ template "marketprism.LANG.state" . }}* · {{ .Labels.alertname }}
-{{- with .Labels.alert }} ({{ . }}){{ end }}{{ template "marketprism.LANG.where" . }}
+{{ template "marketprism.LANG.mark" . }} *{{ with .Labels.priority }}{{ SAFE }}{{ end }} {{ template "marketprism.LANG.state" . }}* · {{ with .Labels.alertname }}{{ SAFE }}{{ end }}
+{{- with .Labels.alert }} ({{ SAFE }}){{ end }}PLACE_IN_SLACK
 {{- end }}
 
 {{ define "marketprism.LANG.slack.full" -}}
@@ -152,7 +152,8 @@ def _file(language: Language) -> str:
         "COLORS": _by_priority(_COLORS),
         "STATE_RESOLVED": words.state_resolved,
         "STATE_FIRING": words.state_firing,
-        "WHERE": "".join(f"{{{{ with .Labels.{label} }}}} · {{{{ . }}}}{{{{ end }}}}" for label in WHERE),
+        "WHERE": _where("."),
+        "PLACE_IN_SLACK": _where(_safe(".")),
         "SAFE_SUMMARY": _safe(f"({summary})"),
         "SAFE": _safe("."),
         "SUMMARY": summary,
@@ -190,6 +191,10 @@ def _links(links: tuple[tuple[str, str], ...], suffix: str, form: str) -> str:
     return "".join(
         f"{{{{ with {_annotation(key, suffix)} }}}}{form.replace('NAME', name)}{{{{ end }}}}" for key, name in links
     )
+
+
+def _where(what: str) -> str:
+    return "".join(f"{{{{ with .Labels.{label} }}}} · {{{{ {what} }}}}{{{{ end }}}}" for label in WHERE)
 
 
 def _safe(what: str) -> str:

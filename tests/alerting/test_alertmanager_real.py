@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -241,9 +242,9 @@ def test_amtool_takes_a_configuration_with_maintenance_windows(tmp_path: Path) -
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def data(number: int) -> dict[str, object]:
+def data(number: int) -> dict[str, Any]:
     """Alerts as a template sees them: one over, the rest firing."""
-    alerts = [
+    alerts: list[dict[str, Any]] = [
         {
             "status": "resolved" if n == 1 else "firing",
             "labels": {"alertname": "FeedStale", "priority": "P2", "venue": "kraken", "instrument": f"A{n}-USD"},
@@ -272,6 +273,16 @@ def data(number: int) -> dict[str, object]:
     }
 
 
+def rendered(template: str, values: dict[str, Any], directory: Path) -> str:
+    """What Alertmanager makes of one of our templates, as amtool says."""
+    (directory / "data.json").write_text(json.dumps(values))
+    command: list[str | Path] = [tool("amtool"), "template", "render", "--template.glob", TEMPLATES / "*.tmpl"]
+    command += ["--template.text", f'{{{{ template "marketprism.{template}" . }}}}']
+    command += ["--template.type", "html" if template.endswith("html") else "text"]
+    command += ["--template.data", directory / "data.json"]
+    return subprocess.run(command, env=clean({}), capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 @pytest.mark.parametrize(
     ("part", "number"),
@@ -285,15 +296,16 @@ def data(number: int) -> dict[str, object]:
     ],
 )
 def test_slack_and_mail_say_what_they_said(tmp_path: Path, language: str, number: int, part: str) -> None:
-    (tmp_path / "data.json").write_text(json.dumps(data(number)))
-    command: list[str | Path] = [tool("amtool"), "template", "render", "--template.glob", TEMPLATES / "*.tmpl"]
-    command += ["--template.text", f'{{{{ template "marketprism.{language}.{part}" . }}}}']
-    command += [
-        "--template.type",
-        "html" if part.endswith("html") else "text",
-        "--template.data",
-        tmp_path / "data.json",
-    ]
-    said = subprocess.run(command, env=clean({}), capture_output=True, text=True, check=True).stdout
+    said = rendered(f"{language}.{part}", data(number), tmp_path)
     golden = GOLDEN / f"{part}.{number}.{language}.txt"
     assert said == golden.read_text(encoding="utf-8"), f"{golden}: expected {said}"
+
+
+@pytest.mark.parametrize("number", [2, 50])
+def test_what_a_label_says_cannot_become_slacks_markup(tmp_path: Path, number: int) -> None:
+    alerts = data(number)
+    for alert in alerts["alerts"]:
+        alert["labels"] |= {"alertname": "<!here>", "alert": "<!channel>", "instrument": "<http://evil.test|BTC>"}
+    said = rendered("en.slack.text", alerts, tmp_path)
+    assert "&lt;!here&gt; (&lt;!channel&gt;) · kraken · &lt;http://evil.test|BTC&gt;" in said
+    assert [start for start in ("<!", "<http://evil") if start in said] == []
