@@ -165,9 +165,11 @@ class _Reader:
         if bool(self._get("EMAIL_USERNAME")) != bool(self._get("EMAIL_PASSWORD_FILE")):
             self._wrong("EMAIL_USERNAME", "expected both, a user name and a password file, or neither")
         if self._get("EMAIL_PASSWORD_FILE"):
-            password = self._secret("EMAIL_PASSWORD_FILE")
+            password = self._text("EMAIL_PASSWORD_FILE")
             if password and _PLACEHOLDER.fullmatch(password):
                 self._wrong("EMAIL_PASSWORD_FILE", "holds a placeholder; give the real password")
+        if self._get("EMAIL_CA_FILE"):
+            self._text("EMAIL_CA_FILE")
         return Email(
             to=self._get("EMAIL_TO"),
             sender=self._get("EMAIL_FROM"),
@@ -197,7 +199,7 @@ class _Reader:
         off = settings.why_off()
         self.off |= {str(channel): why for channel, why in off.items()}
         url = self._get("BRIDGE_URL") or (f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        if not _is_address(url):
             self._wrong("BRIDGE_URL", "expected where Alertmanager reaches the bridge, such as http://bridge:8081")
         every: tuple[Channel, ...] = ("dingtalk", "wecom", "log")
         return Bridge(
@@ -233,14 +235,14 @@ class _Reader:
         return cast("Language", text)
 
     def _url_file(self, name: str) -> str:
-        url = self._secret(name)
-        if url and (urlsplit(url).scheme not in {"http", "https"} or re.search(r"\s", url)):
+        url = self._text(name)
+        if url and (not _is_address(url) or re.search(r"\s", url)):
             self._wrong(name, "expected a file with an address, https://…")
         elif url and _PLACEHOLDER_IN_URL.search(url):
             self._wrong(name, "holds a placeholder; give the real address")
         return self._get(name)
 
-    def _secret(self, name: str) -> str:
+    def _text(self, name: str) -> str:
         """The text of the file; empty, and a mistake, where there is none."""
         try:
             text = Path(self._get(name)).read_text(encoding="utf-8").strip()
@@ -251,3 +253,11 @@ class _Reader:
         if not text:
             self._wrong(name, f"{self._get(name)} is empty")
         return text
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)

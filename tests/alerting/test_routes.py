@@ -282,6 +282,9 @@ def wrong(environ: Mapping[str, str]) -> str:
         ("ALERT_EMAIL_FROM", "", "MARKETPRISM_ALERT_EMAIL_FROM: is not set, but"),
         ("ALERT_EMAIL_SMARTHOST", "smtp", "expected a host and a port such as smtp.example.org:587"),
         ("ALERT_EMAIL_USERNAME", "", "expected both, a user name and a password file, or neither"),
+        ("ALERT_EMAIL_CA_FILE", "/nowhere", "ALERT_EMAIL_CA_FILE: /nowhere cannot be read: No such file or directory"),
+        ("ALERT_EMAIL_CA_FILE", "/dev/null", "ALERT_EMAIL_CA_FILE: /dev/null is empty"),
+        ("ALERT_BRIDGE_URL", "http://[::1", "expected where Alertmanager reaches the bridge"),
         ("ALERT_BRIDGE_URL", "bridge", "expected where Alertmanager reaches the bridge"),
         ("ALERT_MAINTENANCE", "always", "expected windows such as"),
         ("BRIDGE_WECOM_URL_FILE", "/nowhere", "MARKETPRISM_BRIDGE_WECOM_URL_FILE: /nowhere cannot be read"),
@@ -296,6 +299,7 @@ def test_a_mistake_is_named_with_what_was_expected(everything: dict[str, str], n
     [
         ("ALERT_SLACK_URL_FILE", "https://hooks.slack.com/services/your-webhook", "holds a placeholder"),
         ("ALERT_SLACK_URL_FILE", "hooks.slack.com", "expected a file with an address"),
+        ("ALERT_SLACK_URL_FILE", "https://[hooks.slack.com", "expected a file with an address"),
         ("ALERT_SLACK_URL_FILE", " ", "is empty"),
         ("ALERT_EMAIL_PASSWORD_FILE", "changeme", "holds a placeholder; give the real password"),
         ("BRIDGE_TOKEN_FILE", "changeme", "MARKETPRISM_BRIDGE_TOKEN: is a placeholder"),
