@@ -89,11 +89,12 @@ WATCHING: Final = (
         name="TelemetryStalled",
         priority="P2",
         scope="collector",
-        # Pushed series leave no mark when they end: those of ten minutes ago, less those of just now.
+        # Pushed series leave no mark when they end: those of ten minutes ago, less those of just now. That another
+        # collector lives says nothing of this one, which may have been taken away.
         value=(
             "(count by (instance) (count_over_time(marketprism_up[10m]))\n"
             f"  unless count by (instance) (count_over_time(marketprism_up[{duration(at.TELEMETRY_SILENT_S)}])))\n"
-            f"and on () {COLLECTOR_LIVES}"
+            f"and on (instance) {COLLECTOR_UP} == 1"
         ),
         hold_s=at.TELEMETRY_SILENT_FOR_S,
         by=("instance",),

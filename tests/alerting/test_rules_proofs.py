@@ -172,6 +172,18 @@ def test_a_dead_collector_raises_no_alert_about_its_feeds(promtool: Path, tmp_pa
     assert complaints(promtool, tmp_path, 5, test) == ""
 
 
+def test_a_collector_that_was_taken_away_is_not_said_to_live_on_without_metrics(promtool: Path, tmp_path: Path) -> None:
+    """It is scraped no more, which Prometheus marks, and what it pushed ends; the other goes on."""
+    second = {
+        name.replace("collector-1", "collector-2"): level for name, level in WORLD.items() if "collector-1" in name
+    }
+    test = none_fires([Phase(180, {}), Phase(240, dict.fromkeys(second))], {**WORLD, **second})
+    for one in test["input_series"]:
+        if one["series"].startswith("up{"):
+            one["values"] = one["values"].replace("_x240", "stale _x239")
+    assert complaints(promtool, tmp_path, 5, test) == ""
+
+
 def test_promtool_finds_nothing_wrong_with_the_files(promtool: Path) -> None:
     files = [SHIPPED / name for name in (ALERTS, OBJECTIVES)]
     ran = subprocess.run(
