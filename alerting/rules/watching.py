@@ -16,6 +16,8 @@ from alerting.rules.promql import duration, metrics
 
 COLLECTOR_LIVES: Final = f"max({COLLECTOR_UP}) == 1"
 _SIGNAL, _REASON = "marketprism_telemetry_signal", "marketprism_telemetry_drop_reason"
+_ONLY_WITH_DATA: Final = frozenset({"marketprism_clock_skew_seconds"})
+"""Not known, and so without a series, while every exchange is away: that has alerts of its own."""
 _ITEMS: Final = ("metric_points", "spans", "log_records")
 _LOST_BY_RECEIVER: Final = tuple(
     (f"otelcol_{what}_{items}_total", f"{items.replace('_', ' ')} {said}")
@@ -266,6 +268,7 @@ def metric_missing(rules: Iterable[Rule]) -> Rule:
             for metric in metrics(rule.expression)
             if metric.startswith(("marketprism_", "process_")) and not metric.startswith("marketprism_bridge_")
         }
+        - _ONLY_WITH_DATA
     )
     absent = "\n  or ".join(_named(f"absent({metric})", "metric", metric) for metric in always)
     return Rule(

@@ -142,6 +142,11 @@ def test_a_metric_that_a_new_rule_needs_is_watched_for_at_once() -> None:
 # -- PromQL
 
 
+def test_what_is_not_known_without_data_is_not_called_missing_when_the_exchanges_are_away() -> None:
+    assert any("marketprism_clock_skew_seconds" in rule.expression for rule in RULES)
+    assert "absent(marketprism_clock_skew_seconds)" not in metric_missing(RULES).expression
+
+
 @pytest.mark.parametrize(
     ("expression", "names"),
     [
