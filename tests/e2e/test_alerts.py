@@ -19,6 +19,7 @@ from tests.e2e.expected import Expected
 from tests.e2e.proofs import show, table
 from tests.e2e.rig import VENUES, Rig, poll_until
 from tests.e2e.weather import Report, check, weather
+from tools.signals import Signals
 
 pytestmark = pytest.mark.full
 WITHIN_S = 10.0
@@ -159,6 +160,8 @@ def test_telemetry_that_stops_while_the_collector_lives_is_told(running: Running
     running.one.wait_in_sync()
     quiet = {"Watchdog", *(one.alert for one in OBJECTIVES)}  # what was lost has cost some of a budget
     poll_until(lambda: running.chain.firing() <= quiet, "all is well", 60)
+    known = Signals(running.chain.stack.ports)
+    poll_until(lambda: known.query('marketprism_up{instance="collector-1"}'), "its metrics have arrived", 30)
     stalled = running.case(
         "TelemetryStalled",
         ONE,
