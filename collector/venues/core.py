@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, DecodeError
 from msgspec.structs import replace
 
 from collector.books.book import Book
@@ -23,7 +23,9 @@ from collector.venues.stream import Stream
 from collector.venues.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from msgspec import Raw
 
     from collector.books.contract import Rule
     from collector.clock import Now
@@ -37,7 +39,10 @@ BUSY_TICK_NS = 250 * MILLI_NS
 KEPT_LEVELS = 20_000
 """Levels a side that a book may grow to where the venue sets no bound: far beyond every published depth."""
 MOST_DETAIL = 500
+MOST_SHOWN = 100
+"""Bytes of a row of a listing that a reader is shown."""
 TOO_DEEP = "nested too deeply"
+Row = TypeVar("Row")
 
 
 class FieldError(ValueError):
@@ -204,6 +209,26 @@ class VenueCore(ABC):
         if channel == "book":
             stream.book = BookSync(who, self.rule(who), Book(self.settings.depth, levels), stream, self._random)
         return stream
+
+    def readable(self, rows: Sequence[Raw], read: Callable[[Raw], Row], now: Now) -> tuple[list[Row], bool]:
+        """Give what can be read of a listing's rows, and whether that is all: a broken row must not hide the others.
+
+        One dead letter tells how many are broken, and shows the first. `read` raises DecodeError or FieldError.
+        """
+        made: list[Row] = []
+        broken: list[tuple[Raw, Exception]] = []
+        for row in rows:
+            try:
+                made.append(read(row))
+            except (DecodeError, UnicodeDecodeError, FieldError) as error:
+                broken.append((row, error))
+        if broken:
+            row, first = broken[0]
+            reason: UndecodableReason = "value" if isinstance(first, FieldError) else "type"
+            shown = bytes(row)[:MOST_SHOWN].decode(errors="replace")
+            told = f"{len(broken)} of {len(rows)} rows of the listing, the first: {first}: {shown}"
+            self.dead("instruments", reason, told, bytes(row)[:MOST_DETAIL], now, ())
+        return made, not broken
 
     def take_listing(self, listed: Iterable[Instrument], now: Now, *, complete: bool) -> list[Stream]:
         """Take what the venue lists (`complete`: all of it) and give the streams that can be subscribed.

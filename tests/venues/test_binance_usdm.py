@@ -95,13 +95,17 @@ def test_a_snapshot_costs_what_its_depth_does(published: int, limit: str, weight
     assert fetch.weight == weight
 
 
-@pytest.mark.parametrize("other", [("BTCUSDT_261225", "CURRENT_QUARTER"), ("TSLAUSDT", "TRADIFI_PERPETUAL")])
-def test_only_perpetuals_are_listed(other: tuple[str, str]) -> None:
-    made = fresh("binance_usdm", "trades", instruments=("BTC-USDT", "TSLA-USDT"))
-    base = "TSLA" if "TSLA" in other[0] else "BTC"
-    made.reply(listing(contract("BTC", "USDT"), contract(base, "USDT", kind=other[1], symbol=other[0])))
-    assert names(made) == [("SUBSCRIBE", ["btcusdt@aggTrade"])]
-    assert made.verdict("TSLA-USDT", "trades").reason == "not listed"
+def test_perpetuals_are_listed_those_on_shares_and_metals_too_and_no_other_futures() -> None:
+    made = fresh("binance_usdm", "trades", instruments=("BTC-USDT", "TSLA-USDT", "ETH-USDT"))
+    made.reply(
+        listing(
+            contract("BTC", "USDT"),
+            contract("TSLA", "USDT", kind="TRADIFI_PERPETUAL"),
+            contract("ETH", "USDT", kind="CURRENT_QUARTER", symbol="ETHUSDT_261225"),
+        )
+    )
+    assert names(made) == [("SUBSCRIBE", ["btcusdt@aggTrade", "tslausdt@aggTrade"])]
+    assert made.verdict("ETH-USDT", "trades").reason == "not listed"
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_streams_are_asked_for_within_five_seconds_though_the_listing_never_come
 def test_a_listing_that_cannot_be_read_is_a_dead_letter_and_holds_nothing_up() -> None:
     made = fresh(("BTC-USD", "book"))
     made.wait(1)
-    made.reply('{"products":[{}]}')
+    made.reply('{"products":7}')
     made.wait(2)
     assert [letter.channel for letter in made.dead] == ["control"]
     assert ("subscribe", "level2", "BTC-USD") in made.asked()

@@ -205,9 +205,9 @@ class BinanceCore(VenueCore):
             self.dead(stream.channel, "value", str(error), answer.body, now, (stream,))
 
     def _take_listing(self, answer: Answer, now: Now) -> None:
-        listed = self._instruments(answer, now)
+        listed, whole = self._instruments(answer, now)
         if listed:
-            free = self.take_listing(listed, now, complete=True)
+            free = self.take_listing(listed, now, complete=whole)
             self._drop([stream for stream in set(self.by_name.values()).difference(free) if stream.asked])
             self.subscribe(free, now)
         elif answer.status != STATUS_NOT_ON_TAPE:
@@ -216,15 +216,18 @@ class BinanceCore(VenueCore):
             # Data first: symbols are base + quote, so the streams can be asked for; the listing is tried again.
             self.subscribe(self.by_name.values(), now)
 
-    def _instruments(self, answer: Answer, now: Now) -> list[Instrument]:
-        """Give what the venue lists; nothing when the answer is of no use, as an empty one is too."""
+    def _instruments(self, answer: Answer, now: Now) -> tuple[list[Instrument], bool]:
+        """Give what the venue lists, and whether that is all; nothing when the answer is of no use, as an empty one."""
         if answer.status != OK:
-            return []
+            return [], False
         try:
-            return listing.instruments(answer.body, self.facts, now)
+            info = wire.exchange_info(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self.dead("instruments", "type", str(error), answer.body[:MOST_DETAIL], now, ())
-            return []
+            return [], False
+        ts = None if info.serverTime is None else info.serverTime * 1000
+        made, whole = self.readable(info.symbols, lambda row: listing.instrument(row, self.facts, ts, now), now)
+        return [one for one in made if one is not None], whole
 
     def _fetch_depth(self, stream: Stream, endpoint: str, limit: int) -> None:
         weight = next(weight for most, weight in self.product.depth_weights if limit <= most)

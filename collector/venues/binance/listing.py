@@ -10,11 +10,16 @@ from collector.venues.binance import wire
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from msgspec import Raw
+
     from collector.clock import Now
     from collector.records import InstrumentStatus
     from collector.venues.protocol import Facts
 
-PERPETUAL = "PERPETUAL"
+PERPETUALS = ("PERPETUAL", "TRADIFI_PERPETUAL")
+"""The latter are on shares, metals and energy, and come on the same streams
+(https://developers.binance.com/docs/derivatives/usds-margined-futures/trade/rest-api/TradFi-Perps).
+"""
 STATUSES: Mapping[str, InstrumentStatus] = {
     # https://github.com/binance/binance-spot-api-docs/blob/master/enums.md "Symbol status"
     "TRADING": "trading",
@@ -35,20 +40,11 @@ STATUSES: Mapping[str, InstrumentStatus] = {
 }
 
 
-def instruments(body: bytes, facts: Facts, now: Now) -> list[Instrument]:
-    """Give everything that the answer lists and that is spoken: of futures the perpetuals alone.
-
-    Raises msgspec.DecodeError, UnicodeDecodeError for what is no listing.
-    """
-    info = wire.exchange_info(body)
-    ts = None if info.serverTime is None else info.serverTime * 1000
-    perp = facts.market == "perp"
-    return [
-        _instrument(listed, facts, ts, now) for listed in info.symbols if not perp or listed.contractType == PERPETUAL
-    ]
-
-
-def _instrument(listed: wire.ListedSymbol, facts: Facts, ts: int | None, now: Now) -> Instrument:
+def instrument(row: Raw, facts: Facts, ts: int | None, now: Now) -> Instrument | None:
+    """Give what a row lists; None for a future that is no perpetual. Raises DecodeError."""
+    listed = wire.listed_symbol(row)
+    if facts.market == "perp" and listed.contractType not in PERPETUALS:
+        return None
     filters = {one.filterType: one for one in listed.filters}
     none = wire.Filter("")
     lot, notional = filters.get("LOT_SIZE", none), filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL", none)

@@ -199,7 +199,8 @@ class ListedSymbol(Struct):
 class ExchangeInfo(Struct):
     """GET exchangeInfo, the part that is used."""
 
-    symbols: list[ListedSymbol]
+    symbols: list[Raw]
+    """Each a ListedSymbol, read one by one."""
     serverTime: int | None = None  # noqa: N815 - the venue's name
 
 
@@ -241,3 +242,4 @@ system_status = msgspec.json.Decoder(SystemStatus).decode
 open_interest = msgspec.json.Decoder(OpenInterest).decode
 refusal = msgspec.json.Decoder(Refusal).decode
 exchange_info = msgspec.json.Decoder(ExchangeInfo).decode
+listed_symbol = msgspec.json.Decoder(ListedSymbol).decode

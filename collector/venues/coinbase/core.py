@@ -171,7 +171,7 @@ class CoinbaseCore(VenueCore):
         try:
             if stream is None:
                 if told:
-                    self._take_products(wire.products(answer.body), now)
+                    told = self._take_products(wire.products(answer.body), now)
             elif told and stream.book is not None:
                 same = not stream.book.book.differs(*convert.rest_sides(answer.body))
                 if same:
@@ -187,11 +187,14 @@ class CoinbaseCore(VenueCore):
             for poll in self.polls:
                 poll.again(LISTING_AGAIN_S, now)
 
-    def _take_products(self, listing: wire.Products, now: Now) -> None:
+    def _take_products(self, listing: wire.Products, now: Now) -> bool:
+        products, whole = self.readable(listing.products, wire.product, now)
+        if listing.products and not products:
+            return False
         more = listing.pagination is not None and listing.pagination.has_next
-        complete = bool(listing.products) and not more and listing.num_products in (None, len(listing.products))
-        self._aliases = {product.product_id: product.alias for product in listing.products if product.alias}
-        spot = [product for product in listing.products if product.product_type == "SPOT" and not product.alias]
+        complete = whole and bool(products) and not more and listing.num_products in (None, len(products))
+        self._aliases |= {product.product_id: product.alias for product in products if product.alias}
+        spot = [product for product in products if product.product_type == "SPOT" and not product.alias]
         free = self.take_listing([convert.instrument(product, now) for product in spot], now, complete=complete)
         self._listing_due = None
         self.subscribe(free, now)
@@ -199,6 +202,7 @@ class CoinbaseCore(VenueCore):
         status = convert.venue_status((self.listing or {}).values(), now)
         if stream is not None and status is not None:
             self._data.status(stream, status, now)
+        return True
 
     def pushed(self, entries: Sequence[Instrument], now: Now) -> None:
         """Take what the venue says of some instruments."""

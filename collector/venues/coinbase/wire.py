@@ -163,7 +163,8 @@ class Pagination(Struct):
 class Products(Struct):
     """GET /market/products."""
 
-    products: list[Product]
+    products: list[Raw]
+    """Each a Product, read one by one."""
     num_products: int | None = None
     pagination: Pagination | None = None
 
@@ -198,4 +199,5 @@ statuses = msgspec.json.Decoder(list[StatusEvent]).decode
 heartbeats = msgspec.json.Decoder(list[HeartbeatEvent]).decode
 subscriptions = msgspec.json.Decoder(list[SubscriptionsEvent]).decode
 products = msgspec.json.Decoder(Products).decode
+product = msgspec.json.Decoder(Product).decode
 product_book = msgspec.json.Decoder(ProductBook).decode

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collector.books.contract import Identity, Rule
     from collector.books.sync import BookSync
     from collector.clock import Now
+    from collector.records import Instrument
     from collector.venues.protocol import Answer, Channel, CoreSettings, Facts, Fetch, FrameKind, Wanted
     from collector.venues.stream import Stream
 
@@ -262,17 +263,17 @@ class KrakenCore(VenueCore):
 
     def _take_instruments(self, message: wire.Envelope, data: bytes, now: Now) -> FrameKind:
         try:
-            pairs = wire.instruments(message.data).pairs
-            listed = [convert.instrument(pair, now) for pair in pairs]
-        except (msgspec.DecodeError, UnicodeDecodeError, FieldError) as error:
+            rows = wire.instruments(message.data).pairs
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return self.dead("instruments", "type", str(error), data, now, ())
-        self._precisions |= {pair.symbol: (pair.price_precision, pair.qty_precision) for pair in pairs}
-        whole = message.type == "snapshot" and bool(listed)  # an empty one does not mean that nothing is listed
-        free = self.take_listing(listed, now, complete=whole)
+        read, all_read = self.readable(rows, lambda row: _listed(row, now), now)
+        self._precisions |= {pair.symbol: (pair.price_precision, pair.qty_precision) for pair, _ in read}
+        told = message.type == "snapshot" and bool(read)  # an empty one does not mean that nothing is listed
+        free = self.take_listing([made for _, made in read], now, complete=told and all_read)
         for stream in self.by_name.values():
             if stream.book is not None and stream.who.symbol in self._precisions:
                 cast("TopTen", stream.book.rule).precisions = self._precisions[stream.who.symbol]
-        if whole:
+        if told:
             self._listing_due = None
         if self.open and self._listing_due is None:
             self.subscribe(free, now)
@@ -350,6 +351,11 @@ class KrakenCore(VenueCore):
         return self.add(
             f"{channel}:{symbol}", convert.canonical(symbol), symbol, channel, wire=wired, levels=levels or self._depth
         )
+
+
+def _listed(row: Raw, now: Now) -> tuple[wire.Pair, Instrument]:
+    pair = wire.pair(row)
+    return pair, convert.instrument(pair, now)
 
 
 def _begins(bar: wire.CandleItem, at_us: int) -> bool:

@@ -112,7 +112,8 @@ class Pair(Struct):
 class Instruments(Struct):
     """`data` of the instrument channel."""
 
-    pairs: list[Pair] = []
+    pairs: list[Raw] = []
+    """Each a Pair, read one by one."""
 
 
 class System(Struct):
@@ -151,5 +152,6 @@ candles = msgspec.json.Decoder(list[CandleItem]).decode
 systems = msgspec.json.Decoder(list[System]).decode
 named = msgspec.json.Decoder(list[Named]).decode
 instruments = msgspec.json.Decoder(Instruments).decode
+pair = msgspec.json.Decoder(Pair).decode
 acknowledged = msgspec.json.Decoder(Acknowledged).decode
 rest_depth = msgspec.json.Decoder(RestAnswer).decode

@@ -337,7 +337,8 @@ class OkxCore(VenueCore):
                     self.dead("liquidations", "value", str(error), data, now, (stream,))
 
     def _instruments(self, message: wire.Message, data: bytes, now: Now) -> None:
-        self.rest.pushed(wire.instruments(message.data), data, now)
+        del data
+        self.rest.pushed(wire.instruments(message.data), now)
 
     def _maintenances(self, message: wire.Message, data: bytes, now: Now) -> None:
         if self.settings.open_world and STATUS_STREAM not in self.by_name:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from collector.clock import SECOND_NS
-from collector.venues.core import MOST_DETAIL, FieldError
+from collector.venues.core import FieldError
 from collector.venues.okx import convert, wire
 from collector.venues.okx.facts import (
     CHECK_LEVELS,
@@ -94,7 +94,7 @@ class Rest:
             if stream is not None:
                 self._book(stream, fetch.endpoint, data, now)
             elif fetch.endpoint == "listing":
-                self._listed(wire.instruments(data), answer.body, now)
+                self._listed(wire.instruments(data), now)
             else:
                 self.told(wire.status(data), answer.body, now, complete=True)
         except AnswerError as error:
@@ -119,29 +119,19 @@ class Rest:
                 # Data first: a pair's name is its symbol. A swap's sizes mean nothing before its contract is known.
                 core.subscribe(core.by_name.values(), now)
 
-    def _listed(self, items: Sequence[wire.InstrumentItem], data: bytes, now: Now) -> None:
+    def _listed(self, rows: Sequence[Raw], now: Now) -> None:
         core = self._core
-        listed, whole = self._rows(items, data, now)
+        listed, whole = self._read(rows, now)
         if not listed:
             raise AnswerError("an empty listing")
         free = core.take_listing(listed, now, complete=whole)
         if not core.settings.open_world:
             core.subscribe(free if whole else core.known(free), now)
 
-    def _rows(self, items: Sequence[wire.InstrumentItem], data: bytes, now: Now) -> tuple[list[Instrument], bool]:
-        """Give what can be made of the rows, and whether that is all: a broken row must not hide the others."""
-        core = self._core
-        listed: list[Instrument] = []
-        whole = True
-        for item in items:
-            try:
-                made = convert.instrument(item, core.facts.market, now)
-            except FieldError as error:
-                whole = False
-                core.dead("instruments", "value", f"{item.inst_id}: {error}", data[:MOST_DETAIL], now, ())
-            else:
-                listed += [] if made is None else [made]
-        return listed, whole
+    def _read(self, rows: Sequence[Raw], now: Now) -> tuple[list[Instrument], bool]:
+        market = self._core.facts.market
+        made, whole = self._core.readable(rows, lambda row: convert.instrument(wire.instrument(row), market, now), now)
+        return [one for one in made if one is not None], whole
 
     def _book(self, stream: Stream, endpoint: str, data: Raw, now: Now) -> None:
         items = wire.books(data)
@@ -169,10 +159,10 @@ class Rest:
 
     # -- what comes by REST and by the stream ------------------------------------------------------------------------
 
-    def pushed(self, items: Sequence[wire.InstrumentItem], data: bytes, now: Now) -> None:
+    def pushed(self, rows: Sequence[Raw], now: Now) -> None:
         """Take changes of the listing."""
         core = self._core
-        free = core.take_listing(self._rows(items, data, now)[0], now, complete=False)
+        free = core.take_listing(self._read(rows, now)[0], now, complete=False)
         if not core.settings.open_world:
             core.subscribe(core.known(free), now)
 

@@ -167,6 +167,8 @@ candles = msgspec.json.Decoder(list[Row]).decode
 funding = msgspec.json.Decoder(list[FundingItem]).decode
 open_interest = msgspec.json.Decoder(list[OpenInterestItem]).decode
 liquidations = msgspec.json.Decoder(list[LiquidationItem]).decode
-instruments = msgspec.json.Decoder(list[InstrumentItem]).decode
+instruments = msgspec.json.Decoder(list[Raw]).decode
+"""Each an InstrumentItem, read one by one."""
+instrument = msgspec.json.Decoder(InstrumentItem).decode
 status = msgspec.json.Decoder(list[StatusItem]).decode
 answer = msgspec.json.Decoder(Answer).decode

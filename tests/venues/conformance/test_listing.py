@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from collector.records import Instrument
 from tests.venues.conformance.adapter import Adapter
 from tests.venues.conformance.every import every_venue, having, refusing
@@ -27,6 +31,81 @@ def test_an_instrument_that_the_venue_does_not_list_is_named_once_and_the_rest_g
     adapter.idle(made, 5)
     assert refusals(made, adapter.absent) == ["not listed"]
     assert adapter.symbol(adapter.absent).lower() not in "".join(send.text for send in made.sends).lower()
+
+
+def rows_of(listing: Any) -> list[Any]:
+    """The rows of a listing, wherever the venue puts them."""
+    if isinstance(listing, list) and listing and all(isinstance(one, dict) for one in listing):
+        return listing
+    within = listing.values() if isinstance(listing, dict) else ()
+    return next((rows for rows in map(rows_of, within) if rows), [])
+
+
+def with_rows_broken(adapter: Adapter, monkeypatch: pytest.MonkeyPatch, *, others: bool) -> None:
+    """Let the venue list two rows that nobody can read, and `others` beside them or instead of them."""
+    whole = adapter.listing
+
+    def listing() -> dict[str, Any]:
+        told = whole()
+        assert isinstance(told, dict)
+        rows = rows_of(told)
+        rows[:] = [{"symbol": 7}, *(rows if others else ()), ["no", "row"]]
+        return told
+
+    monkeypatch.setattr(adapter, "listing", listing)
+
+
+@every_venue
+def test_rows_of_the_listing_that_cannot_be_read_are_named_at_once_and_hide_no_other(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = make()
+    with_rows_broken(adapter, monkeypatch, others=True)
+    made = adapter.bench("quotes", instruments=(adapter.pair, adapter.absent))
+    adapter.open(made)
+    adapter.tell(made, adapter.pair, "quotes")
+    assert made.state(adapter.pair, "quotes") in ("in_sync", "unverifiable")
+    (dead,) = made.dead
+    assert dead.channel == "instruments"
+    assert dead.detail.startswith("2 of 4 rows of the listing, the first: ")
+    assert dead.detail.endswith('{"symbol":7}')
+    assert dead.raw == b'{"symbol":7}'
+    assert refusals(made, adapter.absent) == []  # whether it is among those two nobody can say
+
+
+@every_venue
+def test_what_is_listed_stays_listed_when_its_row_cannot_be_read(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = make()
+    made = adapter.ready("quotes", instruments=(adapter.pair, adapter.other))
+    with_rows_broken(adapter, monkeypatch, others=True)
+    adapter.listed = {adapter.pair: "trading"}
+    adapter.relist(made, adapter.pair, "trading")
+    adapter.tell(made, adapter.other, "quotes")
+    assert made.state(adapter.other, "quotes") in ("in_sync", "unverifiable")
+
+
+@every_venue
+def test_a_listing_of_which_nothing_can_be_read_is_as_none(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = make()
+    with_rows_broken(adapter, monkeypatch, others=False)
+    made = adapter.bench("quotes")
+    adapter.fresh()
+    made.connect()
+    asked = ""
+    for _ in range(12):
+        sends, made.sends = made.sends, []
+        asked += "".join(send.text for send in sends).lower()
+        for send in sends:
+            made.frames(*adapter.answers(send.text))
+        while any(fetch.endpoint == "listing" for fetch in made.fetches):
+            made.reply(adapter.listing(), endpoint="listing")
+        beat = adapter.heartbeat()
+        if beat is not None:
+            made.frame(beat)
+        made.wait(1)
+    assert made.dead[0].detail.startswith("2 of 2 rows of the listing, the first: ")
+    assert (adapter.symbol(adapter.pair).lower() in asked) is adapter.asks_without_listing
+    assert refusals(made, adapter.pair) == []
 
 
 @every_venue

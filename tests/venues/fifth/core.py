@@ -125,8 +125,11 @@ class FifthCore(VenueCore):
             if answer.status != OK:
                 raise FieldError(answer.error or f"HTTP {answer.status}")
             if stream is None:
-                listed = [convert.instrument(one, now) for one in wire.markets(answer.body).markets]
-                self.subscribe(self.take_listing(listed, now, complete=True), now)
+                rows = wire.markets(answer.body).markets
+                listed, whole = self.readable(rows, lambda row: convert.instrument(wire.listed_market(row), now), now)
+                if not listed:
+                    raise FieldError("nothing in the listing can be read")
+                self.subscribe(self.take_listing(listed, now, complete=whole), now)
             else:
                 book, theirs = cast("BookSync", stream.book), wire.rest_book(answer.body)
                 same = not book.book.differs(theirs.bids, theirs.asks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from collector.records import Level
 
@@ -60,7 +60,8 @@ class ListedMarket(Struct):
 class Markets(Struct):
     """GET /markets."""
 
-    markets: list[ListedMarket]
+    markets: list[Raw]
+    """Each a ListedMarket, read one by one."""
 
 
 class RestBook(Struct):
@@ -75,4 +76,5 @@ book = msgspec.json.Decoder(Book).decode
 trade = msgspec.json.Decoder(Trade).decode
 best = msgspec.json.Decoder(Best).decode
 markets = msgspec.json.Decoder(Markets).decode
+listed_market = msgspec.json.Decoder(ListedMarket).decode
 rest_book = msgspec.json.Decoder(RestBook).decode
