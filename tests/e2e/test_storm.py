@@ -28,6 +28,7 @@ KINDS: tuple[dict[str, Any], ...] = (
 )
 ON_FRAMES = ("drop", "duplicate", "reorder", "corrupt")
 SYMBOLS = ("BTC-USDT", "ETH-USDT", "BTC-USD", "BTC-USDT-PERP", "ETH-USDT-PERP", "BTC-USD-PERP")
+PERPS = ("binance_usdm", "okx_swap")
 RECEIVED = "marketprism_messages_received_total"
 CHANNELS = ("trades", "quotes", "tickers", "book", "candles", "instruments", "status")
 LISTED = ["BTC-USDT", "ETH-USDT", "BTC-USD"]
@@ -78,7 +79,8 @@ def _storm(
     options = [part for venue in simulated for part in ("--limit", f"{venue}.connects=10000")]
     options += ["--ledger-limit", "30000000"]
     rate = round(messages / 1.5)
-    with Rig(folder, seed=seed, rate=rate, options=tuple(options), venues=venues, symbols=SYMBOLS) as rig:
+    symbols = tuple(symbol for symbol in SYMBOLS if any(symbol.endswith("-PERP") == (one in PERPS) for one in venues))
+    with Rig(folder, seed=seed, rate=rate, options=tuple(options), venues=venues, symbols=symbols) as rig:
         rig.start(
             channels=[*CHANNELS, "funding", "open_interest", "liquidations"],
             instruments=LISTED if venues == EVERY else list(LISTED[: BOOKS[venues[0]]]),
