@@ -27,6 +27,8 @@ from tools.programs import ROOT, ToolsError, path
 HOST = "127.0.0.1"
 INSTANCE = "STACK_COLLECTOR_INSTANCE"
 """The variable with the collector's `instance_id`: by this label the alert of a dead collector silences its feeds'."""
+DEMO = "demo"
+"""What `make demo` calls its collector."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,7 @@ class Alerts:
     """Who is told of alerts (the variables that say it), of which collector, by which rules."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
-    instance: str = ""
+    instance: str = DEMO
     rules: Path = ROOT / "prometheus" / "rules"
     faster: int = 1
     """What every duration of these rules was divided by, for tests: how long a sample counts is divided as well."""
@@ -115,7 +117,7 @@ class Alerts:
     def from_environment(cls, environment: Mapping[str, str]) -> Alerts:
         """What the variables say."""
         mine = {name: text for name, text in environment.items() if name.startswith((PREFIX, BRIDGE))}
-        return cls(environment=mine, instance=environment.get(INSTANCE, ""))
+        return cls(environment=mine, instance=environment.get(INSTANCE, DEMO))
 
     def variables(self, ports: Ports, data: Path) -> dict[str, str]:
         """All that Alertmanager's configuration and the bridge read; the token is of this stack's own making."""
@@ -257,7 +259,7 @@ def prepare(ports: Ports, data: Path, alerts: Alerts | None = None) -> list[str]
         "bridge": ports.bridge,
     }
     for job, port in scraped.items():
-        labels = {"labels": {"instance": alerts.instance}} if job == "marketprism-collector" and alerts.instance else {}
+        labels = {"labels": {"instance": alerts.instance}} if job == "marketprism-collector" else {}
         (targets / f"{job}.json").write_text(json.dumps([{"targets": [f"{HOST}:{port}"], **labels}]) + "\n")
     token = data / "bridge-token"
     if not token.exists():

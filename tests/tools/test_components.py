@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from collector.demo import CONFIGURATION
 from tools import stack
-from tools.components import HOST, Alerts, Component, Ports, components, occupied, prepare, variable
+from tools.components import HOST, INSTANCE, Alerts, Component, Ports, components, occupied, prepare, variable
 from tools.programs import ROOT, ToolsError
 from tools.stack import Stack
 
@@ -64,7 +65,7 @@ def test_prometheus_finds_a_target_for_every_job_that_it_scrapes(tmp_path: Path)
         (file,) = job["file_sd_configs"][0]["files"]
         found[job["job_name"]] = json.loads((folder / file).read_text())
     assert found == {
-        "marketprism-collector": [{"targets": ["127.0.0.1:8080"]}],
+        "marketprism-collector": [{"targets": ["127.0.0.1:8080"], "labels": {"instance": "demo"}}],
         "otelcol": [{"targets": ["127.0.0.1:8888"]}],
         "jaeger": [{"targets": ["127.0.0.1:8889"]}],
         "loki": [{"targets": ["127.0.0.1:3100"]}],
@@ -78,6 +79,11 @@ def test_the_collectors_target_has_the_name_that_its_metrics_have(tmp_path: Path
     prepare(DEFAULTS, tmp_path, Alerts(instance="collector-1"))
     target = json.loads((tmp_path / "prometheus" / "targets" / "marketprism-collector.json").read_text())
     assert target == [{"targets": ["127.0.0.1:8080"], "labels": {"instance": "collector-1"}}]
+
+
+def test_without_a_name_the_collector_is_taken_for_the_demos() -> None:
+    assert Alerts.from_environment({}).instance == yaml.safe_load(CONFIGURATION.partition("venues:")[0])["instance_id"]
+    assert Alerts.from_environment({INSTANCE: "collector-1"}).instance == "collector-1"
 
 
 def test_without_any_channel_alerts_go_to_the_bridges_log_and_what_is_off_is_said(tmp_path: Path) -> None:
