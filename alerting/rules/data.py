@@ -16,6 +16,7 @@ STREAM: Final[tuple[Label, ...]] = ("instance", "venue", "market", "instrument",
 BOOK: Final[tuple[Label, ...]] = ("instance", "venue", "market", "instrument")
 FOUND: Final = "sequence|checksum|crossed|unsorted|undecodable|stalled"
 """Causes of gaps that the data itself showed. An interruption or a restart has alerts of its own."""
+_OF_MARKET: Final = by("instance", "venue", "market")
 _OF_STREAM: Final = by(*STREAM)
 _OF_BOOK: Final = by(*BOOK)
 _OF_CHANNEL: Final = by("instance", "venue", "market", "channel")
@@ -85,11 +86,13 @@ DATA: Final = (
         name="BookOutOfSync",
         priority="P2",
         scope="feed",
-        # syncing, gap, diverged; stale has an alert of its own.
+        # syncing, gap, diverged; stale has an alert of its own, and so has an exchange that is not connected.
         value=(
             f'max {_OF_BOOK} (marketprism_verdict{{marketprism_channel="book"}} == 1\n'
             'or marketprism_verdict{marketprism_channel="book"} == 5\n'
-            'or marketprism_verdict{marketprism_channel="book"} == 6)'
+            'or marketprism_verdict{marketprism_channel="book"} == 6)\n'
+            "unless on (instance, marketprism_venue, marketprism_market) "
+            f"(max {_OF_MARKET} (marketprism_connection_state) == 0)"
         ),
         hold_s=at.BOOK_OUT_OF_SYNC_FOR_S,
         by=BOOK,

@@ -172,6 +172,17 @@ def test_a_dead_collector_raises_no_alert_about_its_feeds(promtool: Path, tmp_pa
     assert complaints(promtool, tmp_path, 5, test) == ""
 
 
+def test_the_books_of_an_exchange_that_is_not_connected_are_that_exchanges_alert(
+    promtool: Path, tmp_path: Path
+) -> None:
+    """They cannot come back before it does; once it is back, they have their two minutes."""
+    lost: dict[str, Level] = {connection("kraken"): 0, verdict("kraken", "book"): 1}
+    test = none_fires(
+        [Phase(120, {}), Phase(59, lost), Phase(23, {verdict("kraken", "book"): 1}), Phase(60, {})], WORLD
+    )
+    assert complaints(promtool, tmp_path, 5, test) == ""
+
+
 def test_a_collector_that_was_taken_away_is_not_said_to_live_on_without_metrics(promtool: Path, tmp_path: Path) -> None:
     """It is scraped no more, which Prometheus marks, and what it pushed ends; the other goes on."""
     second = {
