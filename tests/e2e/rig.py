@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -54,10 +55,8 @@ class Books:
     last: dict[Key, AnyRecord] = field(default_factory=dict)
     known: dict[Key, tuple[float, float]] = field(default_factory=dict)
     """The worst bid and ask to which the last snapshot was complete."""
-    best: dict[Key, list[float | None]] = field(default_factory=dict)
-    """Best bid and ask, None where the level was taken away: to look over a thousand levels after each delta is slower
-    than a feed of 5 000 messages a second.
-    """
+    prices: dict[Key, tuple[list[float], list[float]]] = field(default_factory=dict)
+    """Of both sides, rising: to look for the best of a thousand after each delta is slower than a feed."""
 
     def take(self, record: AnyRecord) -> None:
         """Apply one record."""
@@ -66,45 +65,33 @@ class Books:
             self.books[key] = (dict(record.bids), dict(record.asks))
             self.known[key] = (float(record.known_bid or 0), float(record.known_ask or "inf"))
             self.broken.discard(key)
-            self.best[key] = [None, None]
+            bids, asks = self.books[key]
+            self.prices[key] = (sorted(map(float, bids)), sorted(map(float, asks)))
             self._is_whole(key, record)
         elif isinstance(record, BookDelta):
             assert key in self.books, f"a delta of {key} before any snapshot"
             if key in self.broken:
                 raise AssertionError(f"a delta of {key} after its gap and before a snapshot")
-            for at, (side, changes) in enumerate(zip(self.books[key], (record.bids, record.asks), strict=True)):
+            changed = (record.bids, record.asks)
+            for side, prices, changes in zip(self.books[key], self.prices[key], changed, strict=True):
                 for price, size in changes:
                     if size == "0":
-                        side.pop(price, None)
-                    else:
-                        side[price] = size
-                    self._touch(key, at, float(price), size)
+                        if side.pop(price, None) is not None:
+                            prices.pop(bisect_left(prices, float(price)))
+                        continue
+                    if price not in side:
+                        insort(prices, float(price))
+                    side[price] = size
             self._is_whole(key, record)
         elif isinstance(record, Gap) and record.channel == "book" and record.repaired_ts is None:
             self.broken.add(key)
 
-    def _touch(self, key: Key, at: int, price: float, size: str) -> None:
-        best = self.best[key][at]
-        if best is None:
-            return
-        if size == "0":
-            if price == best:
-                self.best[key][at] = None
-        elif (price > best) if at == 0 else (price < best):
-            self.best[key][at] = price
-
     def _is_whole(self, key: Key, record: BookSnapshot | BookDelta) -> None:
-        sides, best = self.books[key], self.best[key]
-        if all(sides):
-            for at, choose in enumerate((max, min)):
-                if best[at] is None:
-                    best[at] = choose(map(float, sides[at]))
-            bid, ask = best
-            assert bid is not None
-            assert ask is not None
-            assert bid < ask, f"{key} is crossed"
-        for side in sides:
-            assert len(side) <= record.depth, f"{key} is deeper than published"
+        bids, asks = self.prices[key]
+        if bids and asks:
+            assert bids[-1] < asks[0], f"{key} is crossed"
+        assert len(bids) <= record.depth, f"{key} is deeper than published"
+        assert len(asks) <= record.depth, f"{key} is deeper than published"
         self.last[key] = record
 
     def sides(self, key: Key, depth: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
