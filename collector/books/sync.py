@@ -304,7 +304,8 @@ class BookSync:
         """Put a newer snapshot and what came since under a book that stays live."""
         self._widening = False
         splice = following(self.rule, self._buffer, snapshot.last)
-        if isinstance(splice, str) or self._outdated(snapshot, splice, now):
+        # Updates went on while the answer came: where they join on, ids say that it is not older, whatever its time.
+        if isinstance(splice, str) or (not splice and self._outdated(snapshot, splice, now)):
             self.owner.counted("sync_failed", f"the snapshot at {snapshot.last} does not meet the book at {self.last}")
             return
         try:

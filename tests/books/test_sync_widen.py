@@ -4,14 +4,14 @@ import pytest
 
 from collector.books.contract import Budget, Snapshot
 from collector.records import BookDelta, BookSnapshot, Level
-from tests.books.kit import Bench, Chained
+from tests.books.kit import WALL_US, Bench, Chained
 
 BIDS: list[Level] = [(str(100 - tick), "1") for tick in range(8)]
 ASKS: list[Level] = [(str(101 + tick), "1") for tick in range(8)]
 
 
-def bounded(bench: Bench, last: int, bids: list[Level] | None = None) -> None:
-    bench.sync.snapshot(Snapshot(BIDS if bids is None else bids, ASKS, last, None, None, 8), bench.now)
+def bounded(bench: Bench, last: int, bids: list[Level] | None = None, ts: int | None = None) -> None:
+    bench.sync.snapshot(Snapshot(BIDS if bids is None else bids, ASKS, last, ts, None, 8), bench.now)
 
 
 def narrow() -> Bench:
@@ -57,6 +57,15 @@ def test_a_wider_snapshot_that_is_ahead_of_the_stream_is_followed_by_what_is_new
     bench.update(21)
     assert bench.counts == ["sync_ok", "duplicate"]
     assert bench.deltas()[-1].last_seq == 21
+
+
+def test_a_wider_snapshot_may_be_older_than_the_updates_that_came_while_it_was_on_its_way() -> None:
+    bench = narrow()
+    bench.update(12, ts=WALL_US + 100)
+    bench.update(13, ts=WALL_US + 300)
+    bounded(bench, 12, ts=WALL_US + 200)
+    assert (bench.counts, bench.sync.covered, bench.sync.last) == (["sync_ok"], 8, 13)
+    assert bench.snapshots()[0].last_seq == 13
 
 
 @pytest.mark.parametrize("last", [9, 10])
