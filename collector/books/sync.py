@@ -276,6 +276,8 @@ class BookSync:
     # -- transitions -------------------------------------------------------------------------------------------------
 
     def _request(self, now: Now) -> None:
+        if self.phase == "live":  # a recheck: what comes before its snapshot is void
+            self._open_gap("checksum", now)
         self._wait(now)
         self.owner.want_snapshot(now)
 
@@ -301,10 +303,9 @@ class BookSync:
             self._proved(now)
 
     def _widened(self, snapshot: Snapshot, now: Now) -> None:
-        """Put a newer snapshot and what came since under a book that stays live."""
+        """Put a newer snapshot and what came since under a book that stays live. Ids that join prove it, not times."""
         self._widening = False
         splice = following(self.rule, self._buffer, snapshot.last)
-        # Updates went on while the answer came: where they join on, ids say that it is not older, whatever its time.
         if isinstance(splice, str) or (not splice and self._outdated(snapshot, splice, now)):
             self.owner.counted("sync_failed", f"the snapshot at {snapshot.last} does not meet the book at {self.last}")
             return

@@ -114,6 +114,20 @@ def test_a_book_published_as_unverifiable_is_tried_again_only_after_the_recheck_
     assert len(bench.asked) == asked + 1
 
 
+def test_what_is_void_while_an_unverifiable_book_is_tried_again_is_a_gap() -> None:
+    bench = Bench(Signed(), Budget(recheck_s=600))
+    bench.start()
+    breaker(bench)
+    bench.records.clear()
+    bench.wait(601)
+    mismatch(bench)
+    assert bench.deltas() == []
+    assert [(gap.cause, gap.repaired_ts) for gap in bench.gaps()] == [("checksum", None)]
+    bench.snapshot(checksum=4)
+    assert bench.gaps()[1].repaired_ts is not None
+    assert (bench.state, len(bench.snapshots())) == ("in_sync", 1)
+
+
 def test_updates_that_fail_while_unverifiable_do_not_put_the_recheck_off() -> None:
     bench = Bench(Signed(), Budget(recheck_s=600))
     bench.start()
