@@ -64,7 +64,7 @@ def _coarser(text: str, ours: str) -> bool:
 class Side:
     """One side. `sign` is 1 for asks (lowest first), -1 for bids (highest first)."""
 
-    __slots__ = ("keys", "known_at_load", "known_key", "sign", "sizes", "texts")
+    __slots__ = ("keys", "known_at_load", "known_key", "known_text", "sign", "sizes", "texts")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
@@ -72,6 +72,8 @@ class Side:
         self.keys: list[float] = []
         self.texts: list[str] = []
         self.known_key: float | None = None
+        self.known_text: str | None = None
+        """The price text of `known_key`, whose level may be gone."""
         self.known_at_load = 0
 
     def load(self, levels: Iterable[Level], *, limit: int | None) -> None:
@@ -94,7 +96,8 @@ class Side:
             sizes[price] = size
         self.sizes, self.keys, self.texts = sizes, keys, texts
         self.known_at_load = len(keys)
-        self.known_key = keys[-1] if keys and limit is not None and len(keys) >= limit else None
+        bounded = bool(keys) and limit is not None and len(keys) >= limit
+        self.known_key, self.known_text = (keys[-1], texts[-1]) if bounded else (None, None)
 
     def set(self, price: str, size: str, depth: int, changes: dict[str, str]) -> None:
         """Apply one level; what changes within the first `depth` levels is put into `changes`."""
@@ -160,10 +163,10 @@ class Side:
     @property
     def known_to(self) -> str | None:
         """The worst price to which the side is completely known (it may have gone since), or None when nothing is
-        missing.
+        missing. When all that was known is gone, that is as far as the snapshot reached.
         """
         complete = self.complete
-        return None if self.known_key is None or complete == 0 else self.texts[complete - 1]
+        return self.known_text if self.known_key is None or complete == 0 else self.texts[complete - 1]
 
     def _key(self, price: str) -> float:
         try:

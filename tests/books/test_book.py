@@ -83,10 +83,10 @@ def test_a_snapshot_shorter_than_its_limit_is_the_whole_book() -> None:
     assert made.bids.complete == 4
 
 
-def test_a_side_whose_known_levels_are_all_gone_knows_nothing() -> None:
+def test_a_side_whose_known_levels_are_all_gone_is_known_as_far_as_its_snapshot_reached() -> None:
     made = book(known=3)
     made.apply([(price, "0") for price, _ in BIDS] + [("1", "1")], [])
-    assert (made.bids.complete, made.bids.known_to) == (0, None)
+    assert (made.bids.complete, made.bids.known_to) == (0, "99.5")
 
 
 def test_an_empty_side_is_a_book_too() -> None:
