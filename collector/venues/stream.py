@@ -300,7 +300,10 @@ class Stream:
                 self.book.undecodable(now)
             else:
                 self.book.suspect(f"an undecodable message may have been this book's: {detail}", now)
-        elif self.verdict.state in ("in_sync", "unverifiable"):
+            return
+        if self.bars is not None:
+            self.bars.broken()  # the state that was lost may have been the bar's last
+        if self.verdict.state in ("in_sync", "unverifiable"):
             self.judge("unverifiable", now, reason=f"a message could not be decoded: {detail}")
 
     def judge(self, state: State, now: Now, *, by: VerifiedBy | None = None, reason: str = "") -> None:

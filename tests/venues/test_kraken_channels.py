@@ -146,6 +146,16 @@ def test_a_bar_that_the_snapshot_does_not_show_again_is_a_gap_and_never_closed()
     assert made.state("BTC-USD", "candles") == "unverifiable"
 
 
+@pytest.mark.parametrize("broken", ["-4.5", '"4.5"', "{"])
+def test_a_bar_whose_last_state_could_not_be_decoded_is_a_gap_and_never_closed(broken: str) -> None:
+    made = bench("candles")
+    made.frames(bars((2, "4.0")), bars((2, broken)), bars((3, "9.0")))
+    assert closes(made) == [(2, False, "4.0"), (3, False, "9.0")]
+    assert len(made.of(Gap)) == 1
+    made.frames(bars((3, broken)), bars((3, "9.5")), bars((4, "1.0")))
+    assert closes(made)[2:] == [(3, False, "9.5"), (3, True, "9.5"), (4, False, "1.0")]
+
+
 @pytest.mark.parametrize("interval", [5, 7])
 def test_a_bar_of_another_interval_is_refused(interval: int) -> None:
     made = bench("candles")
