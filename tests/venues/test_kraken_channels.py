@@ -10,7 +10,7 @@ from collector.records import Candle, Gap, Instrument, Quote, Ticker, VenueStatu
 from collector.venues.kraken import KrakenCore
 from collector.venues.protocol import CoreSettings, Wanted
 from tests.venues.kit import Bench, kraken_ack, kraken_instruments
-from tests.venues.krakens import bench
+from tests.venues.krakens import beating, bench
 
 MINUTE = 60_000_000
 BEGIN = 1_700_000_000_000_000 // MINUTE * MINUTE
@@ -82,6 +82,18 @@ def test_a_better_bid_is_a_quote_and_no_ticker() -> None:
     made.frames(ticker(), ticker(bid="100.7"), ticker(bid="100.7", last="100.7"))
     assert [quote.bid for quote in made.of(Quote)] == ["100.5", "100.7", "100.7"]
     assert [record.last for record in made.of(Ticker)] == ["100.6", "100.7"]
+
+
+def test_a_ticker_that_was_stale_is_told_again_when_quotes_come_back_though_nothing_traded() -> None:
+    made = bench("quotes", "tickers")
+    made.frames(ticker(bid="100.1"))
+    beating(made, 40)
+    assert made.state("BTC-USD", "tickers") == "stale"
+    made.frame(ticker(bid="100.2"))
+    assert (made.verdict("BTC-USD", "tickers").state, made.verdict("BTC-USD", "tickers").reason) == ("unverifiable", "")
+    assert len(made.of(Ticker)) == 2
+    made.frame(ticker(bid="100.3"))
+    assert len(made.of(Ticker)) == 2
 
 
 def test_after_a_reconnect_the_first_ticker_closes_the_gap_even_if_nothing_traded() -> None:

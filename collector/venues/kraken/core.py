@@ -240,7 +240,8 @@ class KrakenCore(VenueCore):
             stream.quote(convert.quote(stream.who, message, now), now)
             return
         statistics = convert.statistics(message)
-        if stream.pulse.count and self._statistics.get(stream.who.symbol) == statistics:
+        whole = stream.verdict.state == "unverifiable" and not stream.verdict.reason  # else it is told that it is
+        if whole and stream.pulse.count and self._statistics.get(stream.who.symbol) == statistics:
             stream.beat(now)  # only the best bid and ask are others
             return
         record = convert.ticker(stream.who, message, now)
