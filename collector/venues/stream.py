@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 UNNUMBERED = frozenset({"quotes", "tickers", "funding", "open_interest", "liquidations"})
 """Channels of which an interruption loses something that cannot be told; the rest say it by ids, or say all anew."""
 UNLISTED = frozenset({"not listed", "delisted"})
+AWAITED = frozenset({"syncing", "acknowledged", "stale"})
+"""Verdicts that say that no message came."""
 
 
 class Stream:
@@ -193,6 +195,8 @@ class Stream:
             self.record(self.gap_record("sequence", now, first=ident, last=ident, repaired=True))
         else:
             self.counted("duplicate", f"trade {ident}")
+            if ident == self.ids.last and self.verdict.state in AWAITED:  # it is back, and ours is still the newest
+                self.judge("in_sync", now, by="sequence")
             return
         self.resumed = False
         self.record(record)
@@ -248,6 +252,8 @@ class Stream:
             self.record(self.gap_record("sequence", now, first=told.filled, last=told.filled, count=1, repaired=True))
         if not told.bars and (marked or bar.open_ts < cast("Candle", self.bars.current).open_ts):
             self.counted("duplicate", f"bar of {bar.open_ts}")
+            if bar.open_ts == cast("Candle", self.bars.current).open_ts and self.verdict.state in AWAITED:
+                self.judge("in_sync", now, by="sequence")
             return
         proof: VerifiedBy | None = "sequence" if marked else by
         state: State = "unverifiable" if proof is None else "in_sync"

@@ -85,6 +85,18 @@ def test_a_bar_is_closed_when_the_venue_says_so_and_every_state_is_published() -
     assert (made.state("BTC-USDT", "candles"), made.verdict("BTC-USDT", "candles").by) == ("in_sync", "sequence")
 
 
+def test_a_bar_that_did_not_change_while_the_connection_was_away_is_a_message_all_the_same() -> None:
+    made = bench("binance", "candles")
+    made.frame(kline(0))
+    made.disconnect()
+    made.connect()
+    for request in made.sent():
+        made.frame({"result": None, "id": request["id"]})
+    made.frame(kline(0))
+    assert made.state("BTC-USDT", "candles") == "in_sync"
+    assert len(made.of(Candle)) == 1
+
+
 def test_a_bar_that_was_never_seen_closed_is_a_gap_and_never_taken_for_closed() -> None:
     made = bench("binance", "candles")
     made.frames(kline(0), kline(3))

@@ -4,6 +4,7 @@ import json
 
 from collector.records import Gap, Quote, Trade
 from tests.venues.kit import (
+    kraken_ack,
     kraken_instruments,
     kraken_ticker,
     kraken_trade,
@@ -33,6 +34,18 @@ def test_the_trade_snapshot_after_an_interruption_fills_the_hole_and_repeats_not
     assert [trade.id for trade in made.of(Trade)] == ["1", "2", "3", "4", "5"]
     assert made.of(Gap) == []
     assert made.count("duplicate") == 2
+
+
+def test_a_trade_snapshot_in_which_nothing_is_new_shows_that_nothing_was_missed() -> None:
+    made = bench("trades")
+    made.frames(kraken_trade(1), kraken_trade(2))
+    made.disconnect()
+    made.connect()
+    made.frames(kraken_instruments("BTC/USD"), kraken_ack("trade"), kraken_trades([1], kind="snapshot"))
+    assert made.state("BTC-USD", "trades") != "in_sync"
+    made.frame(kraken_trades([1, 2], kind="snapshot"))
+    assert made.state("BTC-USD", "trades") == "in_sync"
+    assert (len(made.of(Trade)), made.of(Gap)) == (2, [])
 
 
 def test_trades_lost_in_an_interruption_are_a_gap_with_its_cause() -> None:
