@@ -85,7 +85,7 @@ class BookSync:
     def update(self, update: Update, now: Now) -> None:
         """Take one message of changes."""
         if self.phase != "live":
-            if self.phase == "idle":
+            if self.phase == "idle" and self.verdict.state != "blocked":  # else it is a late one
                 self.start(now)
             if not self.rule.snapshot_in_band:
                 update.recv_us = now.wall_us

@@ -313,8 +313,10 @@ class Stream:
             self.judge("unverifiable", now, reason=f"a message could not be decoded: {detail}")
 
     def judge(self, state: State, now: Now, *, by: VerifiedBy | None = None, reason: str = "") -> None:
-        """Set the verdict of a stream that is not a book."""
+        """Set the verdict of a stream that is not a book. What is not listed any more stays so, whatever comes late."""
         before = self.verdict
+        if before.state == "blocked" and before.reason in UNLISTED and state in ("in_sync", "unverifiable", "gap"):
+            return
         if before.state != state or before.reason != reason:
             since = now.wall_us if before.state != state or before.since_us is None else before.since_us
             self.verdict = Verdict(state, since, by, reason)

@@ -21,7 +21,7 @@ from tests.venues.binances import (
     names,
     ticker,
 )
-from tests.venues.kit import Bench, binance_trade, depth_book
+from tests.venues.kit import Bench, binance_trade, book_ticker, depth, depth_book
 
 MAINTENANCE = {"status": 1, "msg": "system_maintenance"}
 
@@ -205,6 +205,18 @@ def test_what_is_delisted_is_named_once_unsubscribed_and_free_again_when_it_is_l
     made.reply(SPOT, endpoint="listing")
     assert ("SUBSCRIBE", ["btcusdt@depth@100ms", "btcusdt@trade"]) in names(made)
     assert made.of(Instrument)[-1].status == "trading"
+
+
+def test_messages_that_were_on_their_way_when_a_symbol_was_delisted_do_not_bring_it_back() -> None:
+    made = bench("binance", "book", "trades", "quotes")
+    made.reply(depth_book(11, [("100", "1")], [("101", "1")]), endpoint="depth")
+    made.frame(binance_trade(5))
+    made.wait(601)
+    made.reply(listing(listed("ETH", "USDT")), endpoint="listing")
+    made.frames(depth(12, 12), binance_trade(6), book_ticker(13))
+    assert {made.state("BTC-USDT", channel) for channel in ("book", "trades", "quotes")} == {"blocked"}
+    assert "depth" not in [fetch.endpoint for fetch in made.fetches]
+    assert [trade.id for trade in made.of(Trade)] == ["5", "6"]
 
 
 def test_a_listing_of_nothing_delists_nothing() -> None:
