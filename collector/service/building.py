@@ -123,6 +123,11 @@ def facts_of(venue: Venue, settings: VenueConfig) -> Facts:
     return facts
 
 
+def options_of(facts: Facts) -> WebSocketOptions:
+    """How the venue's sockets are opened and watched."""
+    return WebSocketOptions(max_frame_bytes=facts.max_frame_bytes, silent_s=facts.silent_s)
+
+
 def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig, facts: Facts, shared: _Shared) -> Iterator[Placed]:
     by_name = frozenset(map(venue.canonical, settings.instruments or ()))
     split = [
@@ -170,7 +175,7 @@ def _venue_feeds(parts: Parts, venue: Venue, settings: VenueConfig, facts: Facts
             facts.ws_urls[0] + path,
             rest,
             shared.connects,
-            WebSocketOptions(max_frame_bytes=facts.max_frame_bytes),
+            options_of(facts),
         )
         journeys = None
         if parts.tracer.on:

@@ -198,6 +198,8 @@ class Facts:
     docs: tuple[str, ...]
     instruments_per_connection: int = 1024
     """Where a loss on one connection taints all that it carries, fewer bound the blast."""
+    silent_s: float = 60.0
+    """Without a byte for so long, not even a ping, a socket is dead: longer than the venue may leave between two."""
 
     @property
     def channels(self) -> tuple[Channel, ...]:

@@ -31,7 +31,7 @@ from collector.journal import (
 from collector.net.websocket import ConnectError, End
 from collector.records import Gap, Quote
 from collector.service import process
-from collector.service.building import facts_of, shares, wanted_of
+from collector.service.building import facts_of, options_of, shares, wanted_of
 from collector.service.collection import Note
 from collector.service.journal_watch import JournalWatch
 from collector.service.loop_watch import LoopWatch
@@ -126,6 +126,11 @@ def test_a_connection_carries_no_more_instruments_than_the_venue_bears() -> None
     wanted = [[Wanted("*", "status")], *([Wanted(name, "trades"), Wanted(name, "book")] for name in ("A-B", "C-D"))]
     assert [len(share) for share in shares(wanted, 9, 1)] == [3, 2]
     assert list(shares([], 9, 1)) == []
+
+
+@pytest.mark.parametrize(("section", "ping_s"), [("binance", 20), ("binance_usdm", 180)])
+def test_a_socket_is_not_called_dead_before_the_venues_own_ping_was_due_twice(section: str, ping_s: int) -> None:
+    assert options_of(VENUES[section].facts).silent_s > 2 * ping_s
 
 
 def test_configured_addresses_replace_the_venues_own() -> None:

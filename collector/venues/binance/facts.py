@@ -58,6 +58,7 @@ USDM_FACTS = Facts(
     max_frame_bytes=4 * 1024 * 1024,
     lifetime_s=24 * 3600.0,
     docs=(USDM_STREAMS_PAGE, USDM_REST_PAGE),
+    silent_s=400.0,  # a ping every 3 minutes (USDM_STREAMS_PAGE), which may be all that a path with quiet streams sends
 )
 
 QUOTES = (
