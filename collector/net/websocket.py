@@ -181,7 +181,8 @@ class WebSocket:
             if message.type is text:
                 on_frame(message.data, now)
             elif message.type is WSMsgType.PING:
-                await self._socket.pong(message.data)
+                with contextlib.suppress(OSError):  # the peer has gone since: what it sent before comes first
+                    await self._socket.pong(message.data)
             elif message.type is WSMsgType.BINARY:
                 sink.on_binary(message.data, now)
             elif message.type is not WSMsgType.PONG:
