@@ -164,10 +164,12 @@ class Stream:
 
     def disconnected(self, cause: str, now: Now) -> None:
         """Take note that the connection is gone."""
+        # What speaks only when something happens may have been about to, also where nothing had come yet.
+        flowing = self.pulse.count > 0 or (self.acked and self.channel not in EXPECTATIONS)
         self.asked = self.acked = self.refused = False
         self.tries = 0
         self.checking = self.last_seq = None
-        self.resumed = self.resumed or self.pulse.count > 0
+        self.resumed = self.resumed or flowing
         self.pulse = self.pulse.reconnected()
         if self.book is not None:
             self.book.lost(cause, now)

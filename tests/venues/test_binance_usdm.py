@@ -257,6 +257,19 @@ def test_a_liquidation_has_the_side_of_the_order(side: str, told: str) -> None:
     assert made.dead == []
 
 
+def test_liquidations_missed_in_an_interruption_are_a_gap_also_where_none_had_come_yet() -> None:
+    made = bench("binance_usdm", "liquidations")
+    made.disconnect()
+    made.connect()
+    made.disconnect()
+    made.connect()
+    made.frame(force_order())
+    assert [(gap.cause, gap.first, gap.repaired_ts is not None) for gap in made.of(Gap)] == [
+        ("disconnect", None, False),
+        ("disconnect", None, True),
+    ]
+
+
 @pytest.mark.parametrize(
     ("message", "keys", "value"),
     [(mark_price(), ("r",), "--1"), (mark_price(), ("r",), ""), (mark_price(), ("p",), "-1"),
