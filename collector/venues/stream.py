@@ -152,7 +152,9 @@ class Stream:
         self.refused, self.acked = not final, False
         if not final and self.pulse.armed is not None:
             self.pulse.armed = now.mono_ns
-        if not final and self.book is None and self.pulse.count == 0 and self.verdict.state != "stale":
+        if not final and self.book is not None:
+            self.book.suspect(f"refused: {reason}", now, "stale")  # a snapshot may have made it live meanwhile
+        elif not final and self.pulse.count == 0 and self.verdict.state != "stale":
             self.judge("syncing", now, reason=f"refused: {reason}")
         if not final:
             return

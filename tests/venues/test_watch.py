@@ -9,8 +9,18 @@ from collector.venues.binance import BinanceCore
 from collector.venues.binance.facts import FACTS
 from collector.venues.core import VenueCore
 from collector.venues.protocol import Channel, CoreSettings, Wanted
-from tests.venues import krakens
-from tests.venues.kit import Bench, binance_trade, book_ticker, exchange_info, kraken_ack, kraken_trade, kraken_trades
+from tests.venues import binances, krakens
+from tests.venues.kit import (
+    Bench,
+    binance_trade,
+    book_ticker,
+    depth,
+    depth_book,
+    exchange_info,
+    kraken_ack,
+    kraken_trade,
+    kraken_trades,
+)
 
 REFUSED = {"code": 2, "msg": "Invalid request: not today"}
 
@@ -278,6 +288,25 @@ def test_a_book_whose_repair_is_refused_is_asked_for_again_soon() -> None:
     made.frame(kraken_ack("book"))
     made.frame(krakens.SNAPSHOT)
     assert made.state("BTC-USD", "book") == "in_sync"
+
+
+def test_a_book_with_a_fresh_snapshot_whose_subscription_is_refused_is_stale_until_it_flows() -> None:
+    made = binances.bench("binance", "book")
+    sides = [("100", "1")], [("101", "1")]
+    made.reply(depth_book(11, *sides))
+    made.frame(depth(12, 12))
+    made.wait(11)
+    made.reply(depth_book(20, *sides), endpoint="check")
+    made.wait(3)
+    made.reply(depth_book(20, *sides), endpoint="depth")
+    for _ in range(3):
+        assert answer(made, REFUSED) > 0
+        assert made.verdict("BTC-USDT", "book").reason.startswith("refused: ")
+        assert made.state("BTC-USDT", "book") == "stale"
+        made.wait(9)
+    answer(made)
+    made.frame(depth(21, 21))
+    assert made.state("BTC-USDT", "book") == "in_sync"
 
 
 def test_what_was_refused_together_is_asked_for_again_no_faster_than_the_venue_lets_us_speak() -> None:
