@@ -247,15 +247,18 @@ class Book:
         sides = (self.bids, self.asks)
         return any(side.known_key is not None and side.complete * 4 < side.known_at_load for side in sides)
 
-    def differs(self, bids: Sequence[Level], asks: Sequence[Level]) -> bool:
+    def differs(self, bids: Sequence[Level], asks: Sequence[Level], *, asked: int = 0) -> bool:
         """Say whether the first levels differ, by value, from those that the venue gives by REST.
 
         Only levels that we know without holes count, and only the digits of a size that are given: Kraken's REST rounds
-        to three decimals. Raises ValueError for what is not a number.
+        to three decimals. `asked`: how many levels a side were asked for; where one of the two has fewer, that is
+        its whole side, and the other must have no more. Raises ValueError for what is not a number.
         """
         for theirs, ours in ((bids, self.bids), (asks, self.asks)):
             known = min(len(theirs), ours.complete)
             first = [(float(price), float(size), size) for price, size in theirs][:known]
+            if len(theirs) < min(asked, ours.complete) or (ours.known_key is None and known < min(asked, len(theirs))):
+                return True
             for (price, value, text), (our_price, our_text) in zip(first, ours.top(known), strict=True):
                 if price != float(our_price) or (value != float(our_text) and not _coarser(text, our_text)):
                     return True

@@ -176,6 +176,15 @@ def test_books_are_compared_by_value_as_deep_as_ours_is_known() -> None:
         made.differs([("one", "1")], [])
 
 
+def test_a_side_that_is_shorter_than_what_was_asked_for_is_all_that_there_is() -> None:
+    made = Book(10, 10)
+    made.load([("100", "1"), ("99", "1")], [("101", "1")], limit=None)
+    assert not made.differs([("100", "1"), ("99", "1")], [("101", "1")], asked=5)
+    assert not made.differs([("100", "1")], [("101", "1")], asked=1)
+    assert made.differs([("100", "1")], [("101", "1")], asked=5)
+    assert made.differs([("100", "1"), ("99", "1")], [("101", "1"), ("102", "1")], asked=5)
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours", "differs"),
     [

@@ -282,6 +282,17 @@ def test_a_silent_book_that_differs_from_the_venues_is_stale_and_subscribed_agai
     assert made.state("BTC-USD", "book") == "in_sync"
 
 
+@pytest.mark.parametrize(("bids", "asks"), [(BIDS[:2], ASKS), (BIDS, []), (BIDS, [*ASKS, ("103.00", "1")])])
+def test_a_silent_book_with_more_or_fewer_levels_than_the_venues_is_not_equal_to_it(
+    bids: list[tuple[str, str]], asks: list[tuple[str, str]]
+) -> None:
+    made = with_books("BTC-USD")
+    beating(made, 40)
+    made.reply(rest_book(bids, asks), endpoint="check")
+    beating(made, 5)
+    assert [gap.cause for gap in made.of(Gap)] == ["stalled"]
+
+
 @pytest.mark.parametrize(
     "body", ["{}", '{"pricebook":{"product_id":"BTC-USD","bids":[{"price":"x","size":"1"}],"asks":[]}}']
 )

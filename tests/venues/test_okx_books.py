@@ -242,6 +242,13 @@ def test_other_levels_at_the_same_id_are_a_divergence() -> None:
     assert asked(made) == AGAIN
 
 
+def test_fewer_levels_at_the_same_id_are_a_divergence_too() -> None:
+    made = with_book()
+    pongs(made, 40)
+    made.reply(rest_book(10, BIDS[:9]), endpoint="check")
+    assert made.state("BTC-USDT", "book") == "diverged"
+
+
 def test_an_answer_older_than_the_book_proves_nothing() -> None:
     made = silent_book()
     made.reply(rest_book(9, CHANGE, ms=T0_MS - 1))

@@ -173,7 +173,7 @@ class CoinbaseCore(VenueCore):
                 if told:
                     told = self._take_products(wire.products(answer.body), now)
             elif told and stream.book is not None:
-                same = not stream.book.book.differs(*convert.rest_sides(answer.body))
+                same = not stream.book.book.differs(*convert.rest_sides(answer.body), asked=CHECK_LEVELS)
                 if same:
                     stream.book.confirmed(now)
                 self.watch.checked(stream, None, now, same=same)

@@ -145,7 +145,7 @@ class Rest:
                 book.snapshot(rule.by_rest(bids, asks, item.seq_id, ts), now)
             return
         same_id = item.seq_id is None or item.seq_id == book.last
-        equal = not book.book.differs(bids, asks)
+        equal = not book.book.differs(bids, asks, asked=CHECK_LEVELS)
         if same_id and equal:
             if rule.verified_by is not None:
                 book.confirmed(now)
