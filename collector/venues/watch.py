@@ -68,11 +68,14 @@ class Watch:
             self._core.out.commands.append(Reconnect("all_silent"))
 
     def checked(self, stream: Stream, upto: int | None, now: Now, *, same: bool) -> None:
-        """Take what a REST check said. `same`: it equals ours; `upto`: the id it stands at, ahead of ours."""
+        """Take what a REST check said. `same`: it equals ours; `upto`: the id it stands at, ahead of ours.
+
+        What came on the stream since it was asked for may be why they differ, and the stream is not silent any more.
+        """
         if same:
             stream.checking = None
             self._confirmed_ns = now.mono_ns
-        elif stream.checking is None:
+        elif stream.checking is None and stream.pulse.last <= (stream.pulse.armed or 0):
             stream.checking = (now.mono_ns + CHECK_GRACE_NS, upto)
 
     def check_failed(self, stream: Stream, answer: Answer, now: Now) -> None:

@@ -282,6 +282,16 @@ def test_a_silent_book_that_differs_from_the_venues_is_stale_and_subscribed_agai
     assert made.state("BTC-USD", "book") == "in_sync"
 
 
+def test_what_came_while_the_venues_book_was_asked_for_explains_that_they_differ() -> None:
+    made = with_books("BTC-USD")
+    beating(made, 40)
+    made.say(book("update", [("100.00", "9")]))
+    made.reply(rest_book(BIDS, ASKS), endpoint="check")
+    beating(made, 5)
+    assert made.of(Gap) == []
+    assert made.state("BTC-USD", "book") == "in_sync"
+
+
 @pytest.mark.parametrize(("bids", "asks"), [(BIDS[:2], ASKS), (BIDS, []), (BIDS, [*ASKS, ("103.00", "1")])])
 def test_a_silent_book_with_more_or_fewer_levels_than_the_venues_is_not_equal_to_it(
     bids: list[tuple[str, str]], asks: list[tuple[str, str]]
