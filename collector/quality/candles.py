@@ -85,7 +85,8 @@ class Bars:
                 first = current.open_ts
             else:
                 told.bars.append(replace(current, closed=True, recv_ts=bar.recv_ts))
-        last = bar.open_ts - self.step_us if self.marked else current.open_ts
+        # Without a mark nothing need have traded in between, unless there was a break, of which nothing is known.
+        last = bar.open_ts - self.step_us if self.marked or not self._watched else current.open_ts
         if first <= last:
             told.holes.append((first, last))
             for at in range(max(first, last - MOST_HOLES * self.step_us), last + 1, self.step_us):

@@ -110,6 +110,14 @@ def test_after_a_break_the_venues_own_last_state_makes_it_whole_again() -> None:
     assert shown(bars.take(bar(2)).bars) == [(1, True, "3"), (2, False, "1")]
 
 
+def test_what_a_break_may_have_hidden_between_two_unmarked_bars_is_a_hole() -> None:
+    bars = Bars(marked=False, step_us=MINUTE)
+    bars.take(bar(1))
+    bars.broken()
+    assert bars.take(bar(9)).holes == [(MINUTE, 8 * MINUTE)]
+    assert bars.take(bar(12)).holes == []  # watched: nothing traded in between
+
+
 def test_the_closed_bar_was_received_when_the_next_one_began() -> None:
     bars = Bars(marked=False, step_us=MINUTE)
     bars.take(bar(1))

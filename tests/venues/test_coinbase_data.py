@@ -126,6 +126,16 @@ def test_a_candle_whose_end_was_lost_is_never_taken_for_closed() -> None:
     assert [gap.count for gap in made.of(Gap)] == [1]
 
 
+def test_candles_that_the_snapshot_after_a_long_break_does_not_reach_are_a_gap() -> None:
+    made = bench("candles")
+    made.say(candles((BAR, "1")))
+    reconnected(made)
+    made.say(candles((BAR + 900, "3"), (BAR + 1800, "4"), kind="snapshot"))
+    (gap,) = made.of(Gap)
+    assert (gap.first, gap.last, gap.count) == (BAR * 10**6, (BAR + 600) * 10**6, 3)
+    assert bars(made) == [(0, "1", False), (900, "3", False), (900, "3", True), (1800, "4", False)]
+
+
 def test_a_candle_that_did_not_change_is_said_once() -> None:
     made = bench("candles")
     made.says(candles((BAR, "1")), candles((BAR, "1")))

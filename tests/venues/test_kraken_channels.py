@@ -152,7 +152,7 @@ def test_a_bar_that_the_snapshot_does_not_show_again_is_a_gap_and_never_closed()
     made.frame(bars((4, "9.0"), kind="snapshot"))
     assert closes(made) == [(2, False, "4.0"), (4, False, "9.0")]
     [gap] = made.of(Gap)
-    assert (gap.channel, gap.cause, gap.count) == ("candles", "disconnect", 1)
+    assert (gap.channel, gap.cause, gap.count) == ("candles", "disconnect", 2)  # nobody knows of the one between them
     assert made.state("BTC-USD", "candles") == "gap"
     made.frame(bars((5, "1.0")))
     assert made.state("BTC-USD", "candles") == "unverifiable"
