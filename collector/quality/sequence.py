@@ -29,6 +29,8 @@ class IdSequence:
     _late: int = 0
     """How many late ids came in a row, each one more than the last."""
     _next_late: int | None = None
+    _old: tuple[int, int, int] = (0, 0, 0)
+    """The row of duplicates, each one more than the last: how many, the first id of it, the next one."""
 
     def see(self, value: int, first: int | None = None) -> Seen:
         """Take one id, or all from `first` to `value` when one message stands for several.
@@ -38,12 +40,11 @@ class IdSequence:
         last = self.last
         if first is None:
             first = value
-        if last is None or first <= last + 1 <= value:
-            self.last = value
-            return "next"
-        if value > last:
+        if last is None or value > last:
+            self.last, self._old = value, (0, 0, 0)
+            if last is None or first <= last + 1:
+                return "next"
             self.holes.append((last + 1, first - 1))
-            self.last = value
             return "gap"
         for index, (begin, end) in enumerate(self.holes):
             if begin <= value <= end:
@@ -57,4 +58,15 @@ class IdSequence:
                     self.last = value
                     self.holes = deque((hole for hole in self.holes if hole[0] <= value), self.holes.maxlen)
                 return "late"
-        return "duplicate"
+        return self._seen_before(value, first)
+
+    def _seen_before(self, value: int, first: int) -> Seen:
+        """Take an id that is not above the newest, and of no hole: a duplicate, unless the newest is wrong."""
+        count, begin, follows = self._old
+        self._old = (count + 1, begin, value + 1) if count and first == follows else (1, first, value + 1)
+        if self._old[0] < BELIEVED:
+            return "duplicate"
+        self.holes = deque((hole for hole in self.holes if hole[1] < begin), self.holes.maxlen)
+        self.holes.append((begin, first - 1))  # what was taken for duplicates
+        self.last, self._old = value, (0, 0, 0)
+        return "gap"
