@@ -113,8 +113,9 @@ class BookSync:
 
     def snapshot(self, snapshot: Snapshot, now: Now) -> None:
         """Take a snapshot: the answer to a request, or one that came in band."""
-        if self.phase == "idle" and self.rule.snapshot_in_band:
-            self.phase = "waiting"
+        if self.rule.snapshot_in_band:
+            self._buffer.clear()  # what came before it is void, also what was kept while one was fetched
+            self.phase = "waiting" if self.phase == "idle" else self.phase
         if not self.rule.snapshot_in_band and self.phase != "waiting":
             if self._widening:
                 self._widened(snapshot, now)

@@ -74,6 +74,14 @@ def test_a_snapshot_that_comes_in_band_after_all_is_preferred() -> None:
     assert made.of(Gap) == []
 
 
+def test_a_snapshot_that_comes_in_band_after_all_makes_the_updates_before_it_void() -> None:
+    made = without_snapshot()
+    made.frames(book(8, 9, CHANGE, ms=T0_MS - 3), book(9, 12, CHANGE, ms=T0_MS - 2))
+    made.frame(book(-1, 40, BIDS, ASKS))
+    assert made.state("BTC-USDT", "book") == "in_sync"
+    assert made.of(BookDelta) == []
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
