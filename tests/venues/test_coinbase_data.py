@@ -12,6 +12,7 @@ from tests.feed.kit import replayed
 from tests.recordings import lines, recording
 from tests.venues.coinbases import (
     Coinbase,
+    beating,
     bench,
     book,
     candles,
@@ -79,6 +80,18 @@ def test_a_hole_is_a_gap_of_quotes_and_tickers_that_the_next_message_closes() ->
     made.say(ticker())
     assert holes(made, "quotes") == holes(made, "tickers") == [(None, None, False), (None, None, True)]
     assert {made.state("BTC-USD", "quotes"), made.state("BTC-USD", "tickers")} == {"in_sync"}
+
+
+def test_a_hole_is_a_gap_of_what_was_silent_for_long_too() -> None:
+    made = bench("quotes", "tickers")
+    made.says(ticker())
+    made.wait(1)
+    made.say(ticker("101"))
+    beating(made, 40)
+    assert {made.state("BTC-USD", "quotes"), made.state("BTC-USD", "tickers")} == {"stale"}
+    made.skip()
+    made.say(ticker("102"))
+    assert holes(made, "quotes") == holes(made, "tickers") == [(None, None, False), (None, None, True)]
 
 
 # -- candles ---------------------------------------------------------------------------------------------------------

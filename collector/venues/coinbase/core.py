@@ -331,7 +331,7 @@ class CoinbaseCore(VenueCore):
                 self._data.interrupted((stream,))
                 if stream.asked:
                     self._requests.mend(stream)
-                if stream.verdict.state in ("in_sync", "unverifiable", "gap"):
+                if stream.verdict.state in ("in_sync", "unverifiable", "gap", "stale"):
                     if stream.channel in UNNUMBERED:
                         stream.lose(cause, now)
                     stream.judge("gap", now, reason=reason)
