@@ -187,6 +187,15 @@ def test_the_listing_tells_an_instrument_and_a_pushed_word_that_agrees_is_no_new
     assert made.state("BTC-USD", "instruments") == "unverifiable"
 
 
+def test_a_row_with_a_number_that_is_none_hides_no_other() -> None:
+    made = Coinbase(CoinbaseCore([Wanted("BTC-USD", "instruments")], CoreSettings()))
+    made.connect()
+    made.wait(1)
+    made.reply(listing(product("ETH-USD", base_increment="n/a"), product("BTC-USD")), endpoint="listing")
+    assert [record.symbol for record in instruments(made)] == ["BTC-USD"]
+    assert [letter.reason for letter in made.dead] == ["value"]
+
+
 def test_a_pushed_word_that_differs_is_published_and_the_listing_asked() -> None:
     made = Coinbase(CoinbaseCore([Wanted("BTC-USD", "instruments")], CoreSettings()))
     made.connect()

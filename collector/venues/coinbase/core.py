@@ -35,6 +35,8 @@ from collector.venues.stream import UNLISTED, UNNUMBERED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from msgspec import Raw
+
     from collector.books.contract import Identity, Rule
     from collector.clock import Now
     from collector.records import GapCause, Instrument
@@ -188,14 +190,15 @@ class CoinbaseCore(VenueCore):
                 poll.again(LISTING_AGAIN_S, now)
 
     def _take_products(self, listing: wire.Products, now: Now) -> bool:
-        products, whole = self.readable(listing.products, wire.product, now)
-        if listing.products and not products:
+        rows, whole = self.readable(listing.products, lambda row: _listed(row, now), now)
+        if listing.products and not rows:
             return False
+        products = [product for product, _ in rows]
         more = listing.pagination is not None and listing.pagination.has_next
         complete = whole and bool(products) and not more and listing.num_products in (None, len(products))
         self._aliases |= {product.product_id: product.alias for product in products if product.alias}
-        spot = [product for product in products if product.product_type == "SPOT" and not product.alias]
-        free = self.take_listing([convert.instrument(product, now) for product in spot], now, complete=complete)
+        spot = [instrument for _, instrument in rows if instrument is not None]
+        free = self.take_listing(spot, now, complete=complete)
         self._listing_due = None
         self.subscribe(free, now)
         stream = self.by_name.get(f"status:{WHOLE_VENUE}")
@@ -374,3 +377,10 @@ class CoinbaseCore(VenueCore):
         if not batch and not named:
             self.out.events.append(Event("subscription_rejected", "control", "", text[:200]))
         return "control"
+
+
+def _listed(row: Raw, now: Now) -> tuple[wire.Product, Instrument | None]:
+    """Read a row of the listing. Raises DecodeError or FieldError. An alias and what is no spot are no instruments."""
+    product = wire.product(row)
+    ours = product.product_type == "SPOT" and not product.alias
+    return product, convert.instrument(product, now) if ours else None
