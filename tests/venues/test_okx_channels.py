@@ -207,6 +207,36 @@ def test_a_maintenance_that_ended_while_nobody_listened_is_over() -> None:
     assert [one.status for one in made.of(VenueStatus)] == ["online", "maintenance", "online"]
 
 
+def test_a_maintenance_that_is_announced_does_not_hide_the_one_that_is_going_on() -> None:
+    made = bench("status")
+    going_on, announced = maintenance("ongoing"), maintenance("scheduled", title="later")
+    pongs(made, 1)
+    made.reply(answer(going_on, announced), endpoint="status")
+    made.frames(told(announced | {"end": "1800000000000"}), told(maintenance("completed")))
+    assert [(one.status, one.venue_status) for one in made.of(VenueStatus)] == [
+        ("maintenance", "ongoing"), ("maintenance", "scheduled"), ("maintenance", "scheduled"), ("online", "completed"),
+    ]  # fmt: skip
+
+
+def test_a_maintenance_that_cannot_be_read_is_not_taken_for_none() -> None:
+    made = bench("status")
+    pongs(made, 1)
+    made.reply(answer(maintenance("ongoing", end="soon")), endpoint="status")
+    assert made.of(VenueStatus) == []
+
+
+def test_a_maintenance_that_is_told_no_more_is_over_though_others_are() -> None:
+    made = bench("status")
+    worse, less, later = maintenance("ongoing"), maintenance("ongoing", serviceType="7", title="bots"), "1800000000000"
+    announced = maintenance("scheduled", title="later", begin=later, end=later)
+    for items in ((worse, less, announced), (less, announced), (announced,)):
+        pongs(made, 3600)
+        made.reply(answer(*items), endpoint="status")
+    assert [(one.status, one.message) for one in made.of(VenueStatus)][2:] == [
+        ("maintenance", "later"), ("degraded", "bots"), ("online", None),
+    ]  # fmt: skip
+
+
 def test_what_does_not_touch_market_data_is_no_maintenance_and_the_demo_is_nobodys_business() -> None:
     made = bench("status")
     made.frames(told(maintenance("ongoing", serviceType="7")), told(maintenance("ongoing", env="2", title="demo")))

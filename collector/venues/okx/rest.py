@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from collector.books.sync import BookSync
     from collector.clock import Now
-    from collector.records import Instrument
+    from collector.records import Instrument, SystemStatus
     from collector.venues.okx.chain import Chain
     from collector.venues.okx.core import OkxCore
     from collector.venues.protocol import Answer, Fetch, FrameKind
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 OK = 200
 STATUS_STREAM = "status:*"
 DEMO = "2"
+GRAVITY: tuple[SystemStatus, ...] = ("online", "unknown", "degraded", "offline", "maintenance")
+"""Of several maintenances, the last of these is what the venue is in."""
 
 
 class AnswerError(ValueError):
@@ -60,6 +62,8 @@ class Rest:
         self._status_asked_ns: int | None = None
         self._state = ""
         """The status published last."""
+        self._states: dict[tuple[str, str], SystemStatus] = {}
+        """Of every maintenance (title, begin): what it means for the venue."""
         self._told: dict[tuple[str, str], tuple[str, str]] = {}
         """Of every maintenance (title, begin): its state and end, as published last."""
 
@@ -169,11 +173,14 @@ class Rest:
     def told(self, items: Sequence[wire.StatusItem], data: bytes, now: Now, *, complete: bool = False) -> None:
         """Take maintenances: each is published when it is news; and that there are none, where all were told."""
         stream, market = self._core.by_name.get(STATUS_STREAM), self._core.facts.market
-        real = [item for item in items if item.env != DEMO]
+        real = {(item.title, item.begin): item for item in items if item.env != DEMO}
         if stream is None:
             return
-        for item in real:
-            thing, news = (item.title, item.begin), (item.state, item.end)
+        if complete:  # what is not told any more is over
+            self._told = {thing: news for thing, news in self._told.items() if thing in real}
+            self._states = {thing: state for thing, state in self._states.items() if thing in real}
+        for thing, item in real.items():
+            news = (item.state, item.end)
             if self._told.get(thing) == news:
                 continue
             try:
@@ -181,12 +188,17 @@ class Rest:
             except FieldError as error:
                 self._core.dead("status", "value", str(error), data, now, (stream,))
                 continue
-            self._told[thing], self._state = news, record.status
+            self._told[thing], self._states[thing] = news, record.status
+            record.status = self._state = self._worst()  # another one may be going on
             stream.plain(record, now)
-        if complete and not real and self._state != "online":
-            record = convert.status(market, None, now)
-            self._state = record.status
+        if complete and self._told.keys() == real.keys() and self._state != (worst := self._worst()):
+            cause = next((thing for thing, state in self._states.items() if state == worst != "online"), None)
+            record = convert.status(market, None if cause is None else real[cause], now)
+            self._state = worst
             stream.plain(record, now)
+
+    def _worst(self) -> SystemStatus:
+        return max(self._states.values(), key=GRAVITY.index, default="online")
 
 
 def _data(answer: Answer) -> Raw:
