@@ -210,11 +210,17 @@ class Stream:
         if record.seq is not None:
             if self.last_seq is not None and record.seq <= self.last_seq and self.older < BELIEVED:
                 self.older += 1
-                self.beat(now)
+                self.spoke(now)
                 self.counted("duplicate", f"quote {record.seq}")
                 return
             self.last_seq, self.older = record.seq, 0
         self.plain(record, now, by=by)
+
+    def spoke(self, now: Now, *, by: VerifiedBy | None = None) -> None:
+        """Take a message of which there is no record: the stream is not silent all the same."""
+        self.beat(now)
+        if self.verdict.state in AWAITED:
+            self.judge("unverifiable" if by is None else "in_sync", now, by=by)
 
     def plain(self, record: Record, now: Now, *, by: VerifiedBy | None = None) -> None:
         """Publish a record of a kind that the venue does not number, so that a lost one cannot be seen; unless `by`
@@ -254,10 +260,10 @@ class Stream:
             self.record(self.gap_record(cause, now, first=first, last=last, count=count))
         if told.filled is not None:
             self.record(self.gap_record("sequence", now, first=told.filled, last=told.filled, count=1, repaired=True))
-        if not told.bars and (marked or bar.open_ts < cast("Candle", self.bars.current).open_ts):
+        older = bar.open_ts < cast("Candle", self.bars.current).open_ts
+        if not told.bars and (marked or older):
             self.counted("duplicate", f"bar of {bar.open_ts}")
-            if bar.open_ts == cast("Candle", self.bars.current).open_ts and self.verdict.state in AWAITED:
-                self.judge("in_sync", now, by="sequence")
+        if not told.bars and older:  # else the newest bar as it was: nothing was missed
             return
         proof: VerifiedBy | None = "sequence" if marked else by
         state: State = "unverifiable" if proof is None else "in_sync"

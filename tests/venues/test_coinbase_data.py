@@ -68,6 +68,7 @@ def test_a_book_without_one_side_gives_no_quote() -> None:
     made = bench("quotes", "tickers")
     made.say(ticker(best_ask="", best_ask_quantity=""))
     assert made.of(Quote) == []
+    assert made.state("BTC-USD", "quotes") == "in_sync"  # there was a message, and none before it is missing
     assert [record.ask for record in made.records if isinstance(record, Ticker)] == [None]
 
 

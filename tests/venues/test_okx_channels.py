@@ -18,6 +18,8 @@ from collector.records import (
     Trade,
     VenueStatus,
 )
+from collector.venues.protocol import Channel
+from tests.venues.kit import Bench
 from tests.venues.okxs import (
     ASKS,
     BIDS,
@@ -159,6 +161,49 @@ def test_a_listing_that_is_none_delists_nothing(body: dict[str, Any] | bytes) ->
     assert made.state("BTC-USDT", "trades") == "acknowledged"
     pongs(made, 12)
     assert [fetch.endpoint for fetch in made.fetches] == ["listing"]
+
+
+def again_after_silence(channel: Channel, *messages: dict[str, Any]) -> Bench:
+    """A stream that fell silent and was subscribed again, which brings its last message once more."""
+    made = bench(channel)
+    for message in messages:
+        made.frame(message)
+        pongs(made, 1)
+    pongs(made, 200)
+    assert made.state("BTC-USDT", channel) == "stale"
+    acknowledge(made)
+    made.frame(messages[-1])
+    return made
+
+
+def test_a_quote_that_comes_again_after_silence_shows_that_the_stream_is_alive() -> None:
+    made = again_after_silence("quotes", bbo(5), bbo(6))
+    assert made.verdict("BTC-USDT", "quotes").state == "unverifiable"
+    assert len(made.of(Quote)) == 2
+
+
+def test_a_book_without_one_side_is_a_message_all_the_same() -> None:
+    made = bench("quotes", "tickers")
+    message = bbo(5)
+    message["data"][0]["asks"] = []
+    made.frames(message, push("tickers", TICKER | {"last": ""}))
+    assert {made.state("BTC-USDT", "quotes"), made.state("BTC-USDT", "tickers")} == {"unverifiable"}
+
+
+def test_a_bar_that_comes_again_after_silence_shows_that_nothing_was_missed() -> None:
+    made = again_after_silence("candles", bar(0), bar(0, close="3"))
+    assert made.verdict("BTC-USDT", "candles").by == "sequence"
+    assert len(made.of(Candle)) == 2
+
+
+def test_a_bar_that_is_as_it_was_after_a_reconnect_shows_that_nothing_was_missed() -> None:
+    made = bench("candles")
+    made.frames(bar(0))
+    made.disconnect()
+    made.connect()
+    acknowledge(made)
+    made.frame(bar(0))
+    assert made.verdict("BTC-USDT", "candles").by == "sequence"
 
 
 # -- the venue's status ------------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ class Data:
                         if stream.channel == "tickers":
                             self._take_ticker(stream, convert.ticker(stream.who, item, sent_us, seq, now), now)
                         elif (quote := convert.quote(stream.who, item, sent_us, seq, now)) is None:
-                            stream.beat(now)  # a side is empty
+                            stream.spoke(now, by="sequence")  # a side is empty
                         else:
                             stream.plain(quote, now, by="sequence")
                     except FieldError as error:

@@ -288,7 +288,7 @@ class OkxCore(VenueCore):
         del message
         record = convert.quote(stream.who, item, now)
         if record is None:
-            stream.beat(now)
+            stream.spoke(now)
             stream.counted("not_spoken", "bbo-tbt with an empty side")
             return
         ts, seq = record.ts or 0, record.seq
@@ -302,7 +302,7 @@ class OkxCore(VenueCore):
         del message
         convert.belongs(stream.who, item.inst_id)
         if not item.last:
-            stream.beat(now)
+            stream.spoke(now)
             stream.counted("not_spoken", "tickers of what never traded")
             return
         stream.plain(convert.ticker(stream.who, item, now), now)
