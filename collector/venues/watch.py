@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 CHECK_GRACE_NS = 2 * SECOND_NS
 """How long a message that would explain a difference may still be on its way."""
 ALL_SILENT_NS = 30 * SECOND_NS
-"""How long everything may be silent before the connection is replaced: a REST check has had its say by then."""
+"""How long everything may be silent before the connection is replaced."""
+CHECKED_NS = 20 * SECOND_NS
+"""How long after a book's patience a REST check has had its say."""
 RESUBSCRIBE_FRAMES = 2
 """What asking again costs: an unsubscribe and a subscribe."""
 
@@ -56,7 +58,8 @@ class Watch:
                 expectation = EXPECTATIONS.get(stream.channel)
                 if expectation is not None:
                     flowing += 1
-                    quiet += stream.pulse.quiet(now.mono_ns, expectation)
+                    checked_ns = 0 if stream.book is None else CHECKED_NS
+                    quiet += stream.pulse.quiet(now.mono_ns - checked_ns, expectation)
             self._settle(stream, now)
         # Who has waited longest goes first: a venue that refuses many is not asked for the same few over and over.
         for stream in sorted(self._core.by_name.values(), key=lambda stream: stream.pulse.armed or 0):

@@ -282,6 +282,21 @@ def test_a_silent_book_that_differs_from_the_venues_is_stale_and_subscribed_agai
     assert made.state("BTC-USD", "book") == "in_sync"
 
 
+def test_a_slow_market_keeps_its_connection_until_the_venues_book_had_time_to_confirm_it() -> None:
+    made = with_books("BTC-USD")
+    for size in range(2, 12):
+        beating(made, 6)
+        made.say(book("update", [("100.00", str(size))]))
+    beating(made, 125)
+    made.reply(rest_book([("100.00", "11"), *BIDS[1:]], ASKS), endpoint="check")
+    beating(made, 60)
+    assert made.reconnects == []
+    beating(made, 90)
+    made.say(book("update", [("100.00", "12")]))
+    beating(made, 150)  # nobody answers the check
+    assert [reconnect.cause for reconnect in made.reconnects] == ["all_silent"]
+
+
 def test_what_came_while_the_venues_book_was_asked_for_explains_that_they_differ() -> None:
     made = with_books("BTC-USD")
     beating(made, 40)
