@@ -149,6 +149,20 @@ def test_a_refusal_of_something_unknown_is_counted_and_harms_nobody() -> None:
     assert made.state("BTC-USDT", "trades") == "acknowledged"
 
 
+def test_a_state_that_is_as_it_was_before_a_reconnect_was_told_all_the_same() -> None:
+    made = bench("status")
+    pongs(made, 1)
+    made.reply(answer(), endpoint="status")
+    made.disconnect()
+    made.connect()
+    acknowledge(made)
+    assert made.state("*", "status") == "acknowledged"
+    pongs(made, 125)
+    made.reply(answer(), endpoint="status")
+    assert made.state("*", "status") == "unverifiable"
+    assert len(made.records) == 1
+
+
 def test_a_lost_acknowledgement_is_asked_for_again() -> None:
     made = made_of("trades")
     made.connect()

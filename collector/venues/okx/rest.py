@@ -191,11 +191,16 @@ class Rest:
             self._told[thing], self._states[thing] = news, record.status
             record.status = self._state = self._worst()  # another one may be going on
             stream.plain(record, now)
-        if complete and self._told.keys() == real.keys() and self._state != (worst := self._worst()):
-            cause = next((thing for thing, state in self._states.items() if state == worst != "online"), None)
-            record = convert.status(market, None if cause is None else real[cause], now)
-            self._state = worst
-            stream.plain(record, now)
+        if not complete or self._told.keys() != real.keys():  # one that cannot be read may be going on
+            return
+        worst = self._worst()
+        if self._state == worst:
+            stream.spoke(now)
+            return
+        cause = next((thing for thing, state in self._states.items() if state == worst != "online"), None)
+        record = convert.status(market, None if cause is None else real[cause], now)
+        self._state = worst
+        stream.plain(record, now)
 
     def _worst(self) -> SystemStatus:
         return max(self._states.values(), key=GRAVITY.index, default="online")
