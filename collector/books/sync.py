@@ -182,9 +182,7 @@ class BookSync:
         self._verdict("blocked", now, reason=reason)
 
     def refuted(self, cause: Literal["stalled", "diverged"], detail: str, upto: int | None, now: Now) -> None:
-        """A comparison with the venue's REST book failed: it moved on while this stream was silent, or shows other
-        levels.
-        """
+        """The venue's REST book moved on while this stream was silent, or shows other levels."""
         if self.phase == "live":
             first = None if self.last is None or upto is None else self.last + 1
             self._broken(cause, detail, now, Missing(first, upto))

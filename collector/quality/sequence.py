@@ -12,7 +12,10 @@ from typing import Literal
 
 BELIEVED = 100
 """So many ids in a row that are older than the newest one seen, and it is that one which is wrong (damaged on the way).
-No venue repeats or delays as many."""
+No venue delays as many."""
+REPEATED = 1000
+"""So many duplicates in a row, each one more than the last, and the newest id is wrong: the first of all was damaged,
+or the venue began anew. No venue repeats as many trades to a new subscriber."""
 
 Seen = Literal["next", "gap", "late", "duplicate"]
 
@@ -64,7 +67,7 @@ class IdSequence:
         """Take an id that is not above the newest, and of no hole: a duplicate, unless the newest is wrong."""
         count, begin, follows = self._old
         self._old = (count + 1, begin, value + 1) if count and first == follows else (1, first, value + 1)
-        if self._old[0] < BELIEVED:
+        if self._old[0] < REPEATED:
             return "duplicate"
         self.holes = deque((hole for hole in self.holes if hole[1] < begin), self.holes.maxlen)
         self.holes.append((begin, first - 1))  # what was taken for duplicates

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.quality.sequence import BELIEVED, IdSequence
+from collector.quality.sequence import BELIEVED, REPEATED, IdSequence
 
 
 def seen(*values: int) -> list[str]:
@@ -93,14 +93,14 @@ def test_the_last_of_several_ids_alone_says_whether_they_were_seen() -> None:
 def test_a_first_id_that_is_far_too_high_is_not_believed_for_good_and_what_it_hid_is_a_hole() -> None:
     sequence = IdSequence()
     sequence.see(9_000)
-    assert {sequence.see(value) for value in range(4, 3 + BELIEVED)} == {"duplicate"}
-    assert [sequence.see(value) for value in (3 + BELIEVED, 4 + BELIEVED, 4)] == ["gap", "next", "late"]
-    assert list(sequence.holes) == [(5, 2 + BELIEVED)]
+    assert {sequence.see(value) for value in range(4, 3 + REPEATED)} == {"duplicate"}
+    assert [sequence.see(value) for value in (3 + REPEATED, 4 + REPEATED, 4)] == ["gap", "next", "late"]
+    assert list(sequence.holes) == [(5, 2 + REPEATED)]
 
 
 def test_as_many_repeated_ids_refute_no_newer_one_while_new_ones_come() -> None:
     sequence = IdSequence()
     sequence.see(10)
-    for value in range(11, 11 + 2 * BELIEVED):
+    for value in range(11, 11 + 2 * REPEATED):
         assert [sequence.see(value), sequence.see(value - 10)][0] == "next"
     assert not sequence.holes

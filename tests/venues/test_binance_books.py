@@ -269,6 +269,12 @@ def test_other_levels_at_the_same_id_are_a_divergence() -> None:
     assert made.state("BTC-USDT", "book") == "in_sync"
 
 
+def test_fewer_levels_at_the_same_id_are_a_divergence_too() -> None:
+    made = silent()
+    made.reply(depth_book(11, BIDS[:1], ASKS))
+    assert made.state("BTC-USDT", "book") == "diverged"
+
+
 @pytest.mark.parametrize(
     ("status", "body"), [(503, b""), (0, b""), (200, b"{"), (200, depth_book(11, [("x", "1")], []))]
 )

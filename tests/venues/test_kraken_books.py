@@ -177,6 +177,13 @@ def test_a_silent_book_that_differs_from_the_rest_book_is_stale_and_subscribed_a
     assert books(made) == [("unsubscribe", "BTC/USD"), ("subscribe", "BTC/USD")]
 
 
+def test_a_silent_book_with_more_levels_than_the_venues_is_stale_too() -> None:
+    made = silent_book()
+    made.reply(rest_book(BIDS[:-1], ASKS))
+    beating(made, 4)
+    assert made.state("BTC-USD", "book") == "stale"
+
+
 def test_a_difference_that_the_next_message_explains_is_no_stall() -> None:
     made = silent_book()
     bids: list[Level] = [("100.0", "9.00000000"), *BIDS[1:]]

@@ -163,8 +163,9 @@ class BinanceCore(VenueCore):
         try:
             depth = wire.depth_book(answer.body)
             convert.clean(answer.body, depth.bids, depth.asks)
-            differs = checking and depth.lastUpdateId == book.last and book.book.differs(depth.bids, depth.asks)
             limit = convert.limit_of(answer.request, self.product.depth_default)
+            same_id = checking and depth.lastUpdateId == book.last
+            differs = same_id and book.book.differs(depth.bids, depth.asks, asked=limit)
         except (msgspec.DecodeError, ValueError) as error:
             self.dead("book", "type", f"{fetch.endpoint}: {error}", answer.body, now, ())
             if checking:

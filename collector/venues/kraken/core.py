@@ -15,7 +15,15 @@ from collector.quality.candles import interval_us
 from collector.venues.core import FieldError, VenueCore
 from collector.venues.kraken import convert, wire
 from collector.venues.kraken.checksum import TopTen
-from collector.venues.kraken.facts import DEPTHS, FACTS, INTERVALS, MESSAGE_DEADLINE_S, SUBSCRIBE_BATCH, rest_pair
+from collector.venues.kraken.facts import (
+    CHECK_LEVELS,
+    DEPTHS,
+    FACTS,
+    INTERVALS,
+    MESSAGE_DEADLINE_S,
+    SUBSCRIBE_BATCH,
+    rest_pair,
+)
 from collector.venues.protocol import WHOLE_VENUE, Event, Send
 
 if TYPE_CHECKING:
@@ -110,7 +118,7 @@ class KrakenCore(VenueCore):
     def want_check(self, stream: Stream, now: Now) -> None:
         """See `VenueCore`."""
         del now
-        params = (("pair", rest_pair(stream.who.symbol)), ("count", "10"))
+        params = (("pair", rest_pair(stream.who.symbol)), ("count", str(CHECK_LEVELS)))
         self.fetch("check", "/0/public/Depth", params, 1, stream)
 
     def rule(self, who: Identity) -> Rule:
@@ -374,4 +382,4 @@ def _same(book: BookSync, answer: Answer) -> bool | None:
         return None
     theirs = next(iter(told.result.values()))
     bids, asks = ([(level[0], level[1]) for level in side] for side in (theirs.bids, theirs.asks))
-    return not book.book.differs(bids, asks)
+    return not book.book.differs(bids, asks, asked=CHECK_LEVELS)

@@ -42,6 +42,8 @@ FACTS = Facts(
 DEPTHS = (10, 25, 100, 500, 1000)
 """Depths that the book channel offers (BOOK_PAGE)."""
 CHECKSUM_DEPTH = 10
+CHECK_LEVELS = 10
+"""Asked for by REST to check a silent book."""
 MESSAGE_DEADLINE_S = 10.0
 """A heartbeat comes about every second when nothing else does; the guide advises to act after five."""
 SUBSCRIBE_BATCH = 50
