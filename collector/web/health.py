@@ -259,14 +259,7 @@ def _venue(venue: VenueFacts, now: Now) -> VenueReport:
         venue=venue.venue,
         market=venue.market,
         state=_venue_state(venue, streams),
-        delivers=any(
-            connection.is_open
-            and any(
-                s.last_message_us is not None and s.verdict.state not in {"stale", "blocked"}
-                for s in connection.streams
-            )
-            for connection in venue.connections
-        ),
+        delivers=_delivers(venue, streams),
         connections=[
             ConnectionReport(
                 name=connection.name,
@@ -278,6 +271,22 @@ def _venue(venue: VenueFacts, now: Now) -> VenueReport:
             for connection in venue.connections
         ],
         streams=[_stream(stream, now) for stream in streams],
+    )
+
+
+def _delivers(venue: VenueFacts, streams: Sequence[StreamStatus]) -> bool:
+    """Whether anything that should flow does, over a connection that stands.
+
+    A listing or a status that came once says nothing about now: it is counted only where nothing else is subscribed.
+    """
+    flowing = any(stream.channel in EXPECTATIONS for stream in streams)
+    return any(
+        stream.last_message_us is not None
+        and stream.verdict.state not in {"stale", "blocked"}
+        and (stream.channel in EXPECTATIONS or not flowing)
+        for connection in venue.connections
+        if connection.is_open
+        for stream in connection.streams
     )
 
 

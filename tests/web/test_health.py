@@ -167,6 +167,15 @@ def test_a_stale_stream_delivers_nothing() -> None:
     assert judge(venue(stream(state="stale"), stream("trades", "blocked"))).status == "failing"
 
 
+@pytest.mark.parametrize("channel", ["instruments", "status", "liquidations"])
+def test_what_speaks_only_when_something_happens_does_not_make_a_silent_venue_deliver(channel: Channel) -> None:
+    told_once = stream(channel, "unverifiable", by=None)
+    report = judge(venue(stream(state="stale"), stream("trades", "stale"), told_once))
+    assert (report.status, report.not_ok[0]) == ("failing", "no venue delivers")
+    assert not report.venues[0].delivers
+    assert judge(venue(told_once)).status == "ok", "where nothing else is subscribed it is all that can be asked for"
+
+
 def test_a_venue_where_one_of_two_connections_is_closed_is_not_in_sync() -> None:
     both = [ConnectionFacts("0", is_open=True, since_us=1, handshake_s=0.1, detail="", streams=[stream()])]
     both.append(ConnectionFacts("1", is_open=False, since_us=1, handshake_s=0.2, detail="", streams=[]))
