@@ -169,7 +169,8 @@ def iso(wall_us: int | None) -> str | None:
 
 
 def _age_s(wall_us: int | None, now: Now) -> float | None:
-    if wall_us is None or now.wall_us is None:
+    """Null also when the clock was set back since: then the age is not known, and neither below nor just 0."""
+    if wall_us is None or now.wall_us is None or now.wall_us < wall_us:
         return None
     return round((now.wall_us - wall_us) / 1e6, 3)
 

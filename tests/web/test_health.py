@@ -220,6 +220,14 @@ def test_what_was_never_measured_has_no_age() -> None:
     assert [(check.age_s, check.latency_s) for check in report.checks] == [(None, None), (None, None), (None, 0.05)]
 
 
+def test_what_came_before_the_clock_was_set_back_has_no_age() -> None:
+    report = Judge().report(facts(venue(stream())), Now(NOW.mono_ns, START.wall_us))
+    assert [check.age_s for check in report.checks] == [None, None, None]
+    assert report.venues[0].streams[0].last_message_age_s is None
+    assert report.journal is not None
+    assert report.journal.last_write_age_s is None
+
+
 def test_since_is_when_a_check_got_its_state_and_not_when_it_was_asked() -> None:
     remembering = Judge()
     good, bad = facts(venue(stream())), facts(venue(stream(state="gap")))
