@@ -9,8 +9,8 @@ keeps nothing. The trees:
 
     gap ── book sync ── GET          linked to the connection that it was found on
 
-A gap is a trace of its own, for it outlives connections and is what a metric's exemplar leads to. Trades that are
-missing are not asked for again: their gap is lost when it is found. That of a book or of quotes is open until the
+A gap is a trace of its own, for it outlives connections and is what a metric's exemplar leads to. Trades and bars that
+are missing are not asked for again: their gap is lost when it is found. That of a book or of quotes is open until the
 stream is whole again, or lost when the feed ends first.
 """
 
@@ -37,6 +37,8 @@ QUIET: Final = frozenset({"rotation", "shutdown"})
 _BROKEN: Final = frozenset({"gap", "stale", "diverged"})
 _PORTS: Final = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 SNAPSHOT_ENDPOINT: Final = "depth"
+_LOST_WHEN_FOUND: Final = frozenset({"trades", "candles"})
+"""Channels whose gaps nobody closes. One stream may have several, so none of them may wait for the next."""
 
 
 def mark(cell: Counter | Histogram, value: float, ref: SpanRef, time_ns: int) -> None:
@@ -210,7 +212,7 @@ class FeedSpans:
             self._gap_span(gap, ref, "repaired", gap.repaired_ts * 1000)
         else:
             ref = self._tracer.new_ref("marketprism.gap")
-            if gap.channel == "trades":
+            if gap.channel in _LOST_WHEN_FOUND:
                 self._gap_span(gap, ref, "lost", (gap.detected_ts or 0) * 1000)
             else:
                 self._gaps[key] = _Found(gap, ref, self._attempts)

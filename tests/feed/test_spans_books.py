@@ -227,6 +227,17 @@ def test_trades_that_are_missing_are_a_span_of_their_own_that_is_lost(bench: Ben
     assert bench.tracer.named("marketprism.book.sync") == []
 
 
+def test_each_hole_among_the_bars_is_a_span_of_its_own_at_once(bench: Bench) -> None:
+    bench.open()
+    records = [gap_record("candles", "sequence", 1), gap_record("candles", "sequence", 2)]
+    for record in records:
+        bench.spans.gap(record)
+    gaps = bench.tracer.named("marketprism.gap")
+    assert [gap.ref.traceparent for gap in gaps] == [record.traceparent for record in records]
+    assert [gap.attributes["marketprism.gap.outcome"] for gap in gaps] == ["lost", "lost"]
+    assert bench.spans.gap_of("BTC-USDT", "candles") == bench.spans.connection, "what follows is not the gap's"
+
+
 def test_a_trade_that_came_late_is_a_gap_repaired_where_it_was_found(bench: Bench) -> None:
     bench.open()
     late = bench.gap(channel="trades", found=gap_record("trades", "sequence", None))
