@@ -29,7 +29,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from telemetry.cells import AnyFamily, Cell, Exemplar, Histogram, Number
 from telemetry.ledger import Ledger
-from telemetry.redaction import clean
+from telemetry.redaction import clean, redact
 from telemetry.turns import Turns, breathe
 
 SCOPE = "marketprism"
@@ -89,15 +89,18 @@ class CellExporter(sdk.MetricExporter):
         self, metrics_data: sdk.MetricsData, timeout_millis: float = 10_000, **_: object
     ) -> sdk.MetricExportResult:
         """See MetricExporter."""
-        with self._turns.turn():
-            self._breathe()
-            body, points = self.request(metrics_data)
-            self._breathe()
         try:
+            with self._turns.turn():
+                self._breathe()
+                body, points = self.request(metrics_data)
+                self._breathe()
             refused = self._sender.send(body, timeout_millis / 1000)
         except SendError as error:
-            self._ledger.failed(points, str(error), admitted=False)
+            self._ledger.failed(0, str(error), admitted=False)
             return sdk.MetricExportResult.FAILURE
+        except Exception as error:  # the reader logs it and goes on; without this nobody else would know
+            self._ledger.failed(0, redact(f"{type(error).__name__}: {error}"), admitted=False)
+            raise
         for encoder in self._encoders:
             encoder.confirm()
         if refused:

@@ -280,6 +280,18 @@ def test_success_and_failure_are_counted_where_metrics_shows_them(rig: Rig) -> N
     assert (last.n, rig.ledger.failing) == (5.0, False)
 
 
+def test_an_export_that_breaks_counts_as_one_that_failed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(_body: bytes, _timeout_s: float) -> int:
+        "中".encode("latin-1")  # as http.client does with a header that it cannot write
+        return 0
+
+    monkeypatch.setattr(rig.wire, "send", send)
+    with pytest.raises(UnicodeEncodeError):  # for the reader to log
+        rig.export()
+    assert rig.ledger.failing
+    assert rig.own("marketprism.telemetry.export.failures", telemetry_signal="metrics") == 1
+
+
 def test_a_secret_in_an_attribute_does_not_leave(rig: Rig) -> None:
     register_secret("planted-in-metric-1")
     rig.metrics.gauge("marketprism.last_message.time").cell(**AT, instrument="planted-in-metric-1").n = 1
