@@ -129,6 +129,12 @@ def test_each_window_of_an_objective_counts_its_minutes() -> None:
         assert duration(samples * 60) == window
 
 
+def test_prometheus_keeps_all_that_the_longest_window_of_an_objective_counts() -> None:
+    config = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    kept = config["storage"]["tsdb"]["retention"]["time"]
+    assert int(kept.removesuffix("d")) * 86_400 > max(WINDOWS.values()) * 60
+
+
 def test_the_objectives_and_the_table_of_thresholds_are_one_set() -> None:
     assert {objective.name for objective in OBJECTIVES} == set(thresholds.OBJECTIVES)
 
