@@ -42,14 +42,17 @@ _URL_USER = [
     (re.compile(r"(?i)(?P<head>%3A%2F%2F)(?:(?!%2F)[^\s/?#&\"'<>])*(?P<at>%40|@)"), rf"\g<head>{MASK}\g<at>"),
     (re.compile(r"(?P<head>\b(?i:bearer|basic)[ \t]+)[A-Za-z0-9._~+/=-]{6,}"), rf"\g<head>{MASK}"),
 ]
-# A name and what stands before its value: `name=`, `"name": `, `('name', `, `name%3D`. Possessive: no text is slow.
+# A name and what stands before its value: `name=`, `"name": `, `('name', `, `name%3D`, and `\"name\": ` of JSON that is
+# text within JSON. Possessive: no text is slow.
 _HEAD = re.compile(
-    r"(?<![\w.-])(?P<name>[\w.-]++)(?P<quote>[\"']?+)"
+    r"(?<![\w.-])(?P<name>[\w.-]++)(?P<quote>(?:\\*+[\"'])?+)"
     r"(?P<sep>[ \t]*+(?:=>?|:|,(?=[ \t]*+b?[\"'])|%3[ADad])[ \t]*+)"
 )
 _QUOTED = r"""b?"(?:[^"\\]|\\.)*+"?|b?'(?:[^'\\]|\\.)*+'?"""
-_ONE_VALUE = re.compile(rf"{_QUOTED}|[^\s&;,\"'<>)}}\]]+")
-_LINE_VALUE = re.compile(rf"{_QUOTED}|[^\r\n]+")
+_ESCAPED = r"""(?s:(?P<open>\\++["'])(?:(?:.*?[^\\])??(?P=open)|.*))"""
+"""A value in escaped quotes ends at the same ones; one that has no end is all that follows."""
+_ONE_VALUE = re.compile(rf"{_QUOTED}|{_ESCAPED}|[^\s&;,\"'<>)}}\]]+")
+_LINE_VALUE = re.compile(rf"{_QUOTED}|{_ESCAPED}|[^\r\n]+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{4,}+=*")
 _NO_VALUE = re.compile(r"(?:expected|must) ")
 """How our own error messages go on: `alerting.token: expected text` shall stay readable."""

@@ -97,6 +97,19 @@ def test_an_unregistered_secret_is_masked_where_its_place_betrays_it(place: str,
     assert MASK in said
 
 
+@pytest.mark.parametrize("secret", ["hunter22", 'hu"nter22', "hunt\\er22", "hunter22\\"])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_an_unregistered_secret_is_masked_in_json_that_is_text_within_json(secret: str, depth: int) -> None:
+    text = json.dumps({"name": "shown", "token": "", "password": secret, "n": 7})
+    for _ in range(depth):
+        text = json.dumps({"body": text, "more": "shown too"})
+    said = PLAIN.text(text)
+    assert "hu" not in said
+    assert "er22" not in said
+    assert said.count(MASK) == 2
+    assert re.findall(r"shown too|shown|\b7\b", said) == ["shown", "7", *["shown too"] * depth]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -202,7 +215,9 @@ def test_too_short_a_secret_is_refused_without_being_shown() -> None:
     assert "'abc'" not in str(caught.value)
 
 
-@pytest.mark.parametrize("part", ["token", "a", "://", "password='", "%3A%2F%2F", "x=", '"', "a.b-", "http", "\\'"])
+@pytest.mark.parametrize(
+    "part", ["token", "a", "://", "password='", "%3A%2F%2F", "x=", '"', "a.b-", "http", "\\'", 'token:\\"']
+)
 def test_no_text_makes_redaction_slow(part: str) -> None:
     redactor = Redactor()
     redactor.register("hunter22")
