@@ -26,6 +26,18 @@ def test_a_full_segment_is_due(make: MakeBench) -> None:
     assert [each.kind for each in bench.heard.all("rotated")] == ["first", "full"]
 
 
+def test_a_head_larger_than_a_segment_does_not_make_every_burst_begin_the_next_one(make: MakeBench) -> None:
+    bench = make(segment_bytes=2000)
+    bench.journal.open()
+    bench.journal.append(trades(0, 20))
+    assert bench.journal.rotate(trades(20, 20))
+    bench.journal.append(trades(40, 1))
+    bench.tend()
+    assert not bench.due()
+    bench.journal.append(trades(41, 30))
+    assert bench.due()
+
+
 def test_an_old_segment_is_due_but_an_empty_one_is_not(make: MakeBench) -> None:
     bench = make(segment_age_s=60)
     bench.journal.open()
