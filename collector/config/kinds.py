@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 _SIZES = {"B": 1, "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": TIB, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -22,7 +22,9 @@ _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _PLACEHOLDER = re.compile(
     r"(?i)change[-_ ]?me.*|your[-_ ].*|<.*>|x{3,}|\*{3,}|placeholder|secret|password|example|todo|dummy"
 )
-_USERINFO = re.compile(r"//[^/\s]*@")
+_BEFORE_USER = re.compile(r"[\['\"]*(?:[A-Za-z]+:/+)?")
+_QUERY = re.compile(r"\?[^'\"]*=[^'\"]*")
+_SHORTEST_PASSWORD = 4  # what is shorter stands in ordinary text and could not be masked in it
 _INSTRUMENT = re.compile(r"[A-Z0-9]{1,20}-[A-Z0-9]{2,10}")
 _QUOTES = (
     "FDUSD",
@@ -64,8 +66,13 @@ class Kind:
 
 
 def show(value: object) -> str:
-    """A wrong value as a message may repeat it: short, without a URL's user and password."""
-    text = _USERINFO.sub("//***@", repr(value))
+    """A wrong value as a message may repeat it: short, without a URL's user, password and query. It may be no URL at
+    all (a space, a slash in the password), so all that could be a user's goes.
+    """
+    text = _QUERY.sub("?***", repr(value))
+    if "@" in text:
+        before = _BEFORE_USER.match(text)
+        text = f"{before[0] if before else ''}***@{text.rpartition('@')[2]}"
     return text if len(text) <= 60 else text[:57] + "…"
 
 
@@ -145,17 +152,17 @@ def choice(*names: str) -> Kind:
     return Kind(expected, parse)
 
 
-def _quantity(value: object, units: dict[str, float] | dict[str, int], bare: float) -> float | None:
+def _quantity(value: object, units: dict[str, float] | dict[str, int]) -> float | None:
     """The value in the base unit; None when it is not a quantity. A number without a unit counts in the base unit."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return value * bare
+        return value
     match = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         return None
     number, unit = match.groups()
-    factor = units.get(unit) if unit else bare
+    factor = units.get(unit) if unit else 1
     return None if factor is None else float(number) * factor
 
 
@@ -164,8 +171,8 @@ def size(low: int, high: int) -> Kind:
     expected = f"a size from {render_size(low)} to {render_size(high)}, such as 64MiB"
 
     def parse(value: object) -> int:
-        number = _quantity(value.upper() if isinstance(value, str) else value, _SIZES, 1)
-        if number is None or number != int(number) or not low <= number <= high:
+        number = _quantity(value.upper() if isinstance(value, str) else value, _SIZES)
+        if number is None or not low <= number <= high or number != int(number):
             raise _wrong(expected, value)
         return int(number)
 
@@ -186,7 +193,7 @@ def duration(low: float, high: float) -> Kind:
     expected = f"a duration from {render_duration(low)} to {render_duration(high)}, such as 500ms, 30s, 1h or 7d"
 
     def parse(value: object) -> float:
-        number = _quantity(value.lower() if isinstance(value, str) else value, _DURATIONS, 1.0)
+        number = _quantity(value.lower() if isinstance(value, str) else value, _DURATIONS)
         if number is None or not low <= number <= high:
             raise _wrong(expected, value)
         return float(number)
@@ -268,6 +275,9 @@ def url(plain: str, secure: str) -> Kind:
             raise Mistake(("", f"{plain}:// is taken only for this host (loopback); {host} needs {secure}://"))
         if parts.password is not None and _PLACEHOLDER.fullmatch(parts.password):
             raise Mistake(("", "the password in this URL is a placeholder; give the real one or leave it out"))
+        if parts.password and len(unquote(parts.password)) < _SHORTEST_PASSWORD:
+            wanted = f"expected one of {_SHORTEST_PASSWORD} characters or more"
+            raise Mistake(("", f"the password in this URL is too short to be kept out of logs; {wanted}"))
         return value.rstrip("/")
 
     return Kind(expected, parse)
