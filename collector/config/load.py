@@ -36,9 +36,9 @@ def load(file: Path | None, environ: Environ, overrides: Mapping[str, tuple[str,
     Raises ConfigError.
     """
     section, mistakes = read_yaml(file) if file is not None else ({}, [])
-    overlay_environ(section, environ)
+    overlay_environ(section, environ, mistakes)
     for path, (text, option) in (overrides or {}).items():
-        overlay(section, path.split("."), text, option)
+        overlay(section, path.split("."), text, option, mistakes)
     config = _Walk(environ, mistakes).struct(Config, section, "")
     if not mistakes:
         config = msgspec.structs.replace(
@@ -159,4 +159,6 @@ def _together(config: Config, section: Section) -> list[str]:
         mistakes.append(f"{where('record', 'tape')}: {tape}: the directory does not exist")
     elif tape is not None and tape.exists():
         mistakes.append(f"{where('record', 'tape')}: {tape} exists; a tape is never overwritten")
+    elif tape is not None and tape == config.dead_letters_file():
+        mistakes.append(f"{where('record', 'tape')}: {tape}: is the dead letters' file; expected one of its own")
     return mistakes

@@ -115,24 +115,34 @@ def _section(node: yaml.MappingNode, name: str, prefix: str, loader: _Loader, mi
             continue
         if isinstance(value_node, yaml.MappingNode):
             section[key] = Located(_section(value_node, name, path + ".", loader, mistakes), origin, path)
-        else:
+            continue
+        try:
             section[key] = Located(loader.construct_object(value_node, deep=True), origin, path)
+        except (ValueError, KeyError, AttributeError):  # PyYAML's own, for `!!int abc` or a number without end
+            mistakes.append(f"{origin}: {path}: cannot be read as {value_node.tag.rpartition(':')[2]}")
     return section
 
 
-def overlay_environ(section: Section, environ: Mapping[str, str]) -> None:
+def overlay_environ(section: Section, environ: Mapping[str, str], mistakes: list[str]) -> None:
     """Put every `MARKETPRISM_A__B` variable at `a.b`, over what the file says."""
     for name in sorted(environ):
         ours = name.startswith(PREFIX) and not name.startswith(_ALERTING)
-        if ours and name != CONFIG_VARIABLE and not _SERVICE_LINKS.fullmatch(name):
-            overlay(section, name.removeprefix(PREFIX).lower().split("__"), environ[name], name)
+        if ours and name != CONFIG_VARIABLE and not _is_service_link(name, environ[name]):
+            overlay(section, name.removeprefix(PREFIX).lower().split("__"), environ[name], name, mistakes)
 
 
-def overlay(section: Section, keys: list[str], text: str, origin: str) -> None:
-    """Put `text` at the path `keys`; sections that the file lacks are made."""
+def _is_service_link(name: str, text: str) -> bool:
+    """Whether Kubernetes made it. Its `_PORT` is an address (tcp://…); a number there is somebody's slip."""
+    return _SERVICE_LINKS.fullmatch(name) is not None and (name != f"{PREFIX}PORT" or "://" in text)
+
+
+def overlay(section: Section, keys: list[str], text: str, origin: str, mistakes: list[str]) -> None:
+    """Put `text` at the path `keys`; sections that the file lacks are made, and none takes a value's place unsaid."""
     path = ".".join(keys)
     for key in keys[:-1]:
         below = section.get(key)
+        if below is not None and below.value is not None and not isinstance(below.value, dict):
+            mistakes.append(f"{below.where()}: expected a section, because {origin} sets a key of it")
         if below is None or not isinstance(below.value, dict):
             below = section[key] = Located({}, origin, path, is_text=True)
         section = below.value  # type: ignore[assignment]

@@ -29,6 +29,7 @@ def config_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 VENUES = Venues.__struct_fields__
 PLACEHOLDER = "the password in this URL is a placeholder; give the real one or leave it out"
+TOO_SHORT = "the password in this URL is too short to be kept out of logs; expected one of 4 characters or more"
 PAIR = "expected an instrument such as BTC-USDT, got"
 SIZE = "expected a size from 64KiB to 16GiB, such as 64MiB, got"
 DAYS = "such as 500ms, 30s, 1h or 7d, got"
@@ -97,6 +98,16 @@ WRONG = [
     ("instance_id: 'a b'", "instance_id: expected 1 to 63 letters, digits, dots, dashes or underscores, got 'a b'"),
     ("web: {port: 1, port: 2}", "web.port: is given twice (first at config.yaml:1)"),
     ("record: {tape: config.yaml}", None),
+    ("web: {port: !!int abc}", "web.port: cannot be read as int"),
+    ("log: {level: !!bool maybe}", "log.level: cannot be read as bool"),
+    (f"web: {{port: {'9' * 5000}}}", "web.port: cannot be read as int"),
+    (f"journal: {{segment_bytes: '{'9' * 400}'}}", f"journal.segment_bytes: {SIZE} '{'9' * 56}…"),
+    (f"journal: {{sync_every: {'9' * 400}}}",
+     f"journal.sync_every: expected a duration from 10ms to 1m, {DAYS} {'9' * 57}…"),
+    ("record: {tape: /tmp/no-tape}\ndead_letters: {file: /tmp/no-tape}",
+     "record.tape: /tmp/no-tape: is the dead letters' file; expected one of its own"),
+    ("venues: {kraken: {rest_url: 'https://u:abc@h'}}",
+     f"venues.kraken.rest_url: {TOO_SHORT}"),
 ]  # fmt: skip
 
 
@@ -141,12 +152,44 @@ WRONG_VARIABLES = [
      "MARKETPRISM_INSTRUMENTS[1]: expected an instrument such as BTC-USDT, got 'eth-usd'; did you mean ETH-USD?"),
     ("MARKETPRISM_VENUES__KRAKEN__WS_URL", "wss://u:<token>@h",
      f"MARKETPRISM_VENUES__KRAKEN__WS_URL: {PLACEHOLDER}"),
+    ("MARKETPRISM_PORT", "9000", "MARKETPRISM_PORT: unknown key; did you mean MARKETPRISM_WEB__PORT?"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "value", "expected"), WRONG_VARIABLES)
 def test_a_mistake_in_a_variable_names_the_variable(name: str, value: str, expected: str) -> None:
     assert mistakes_of(None, {name: value}) == [expected]
+
+
+SECRET_URLS = [
+    "https://user:a/hunter2@host",
+    "https://user:a hunter2@host",
+    "https://hunter2:8@host:x",
+    "https:/user:hunter2@host",
+    "user:hunter2@host",
+    "[https://user:a/hunter2@host]",
+    "https://host/?token=hunter2",
+]
+
+
+@pytest.mark.parametrize("url", SECRET_URLS)
+def test_a_mistake_in_an_address_repeats_no_secret_of_it(config_yaml: Path, url: str) -> None:
+    config_yaml.write_text(f"venues: {{kraken: {{rest_url: {url if url[0] == '[' else repr(url)}}}}}")
+    (mistake,) = mistakes_of(config_yaml)
+    assert "venues.kraken.rest_url: expected a URL that starts with https://, got" in mistake
+    assert "hunter2" not in mistake
+    assert "host" in mistake
+
+
+def test_a_value_where_a_variable_needs_a_section_is_told_although_the_variable_wins(config_yaml: Path) -> None:
+    config_yaml.write_text("journal: /data/journal\n")
+    assert mistakes_of(config_yaml, {"MARKETPRISM_JOURNAL__SEGMENT_BYTES": "1MiB"}) == [
+        "config.yaml:1: journal: expected a section, because MARKETPRISM_JOURNAL__SEGMENT_BYTES sets a key of it"
+    ]
+    both = {"MARKETPRISM_JOURNAL": "/data", "MARKETPRISM_JOURNAL__SEGMENT_BYTES": "1MiB"}
+    assert mistakes_of(None, both) == [
+        "MARKETPRISM_JOURNAL: expected a section, because MARKETPRISM_JOURNAL__SEGMENT_BYTES sets a key of it"
+    ]
 
 
 def test_every_mistake_is_told_at_once(config_yaml: Path) -> None:
