@@ -123,6 +123,8 @@ def export(  # noqa: PLR0913 - each is one choice of the command line
     _need_extra()
     work = out_dir.with_name(f".{out_dir.name}.{os.getpid()}.partial")
     try:
+        if work.exists():  # of a killed process with our id, which is every one in a container
+            shutil.rmtree(work)
         report = _export(found, work, wanted, progress)
         if not report.rows:
             raise ExportError(f"{journal_dir}: none of its {report.read} records matches these filters")

@@ -277,3 +277,12 @@ def test_the_partial_export_is_named_after_its_process(journal_dir: Path, tmp_pa
     other.mkdir()
     export(journal_dir, tmp_path / "out")
     assert other.exists()
+
+
+def test_what_a_killed_export_of_the_same_process_id_left_is_not_exported(journal_dir: Path, tmp_path: Path) -> None:
+    left = tmp_path / f".out.{os.getpid()}.partial" / "Quote" / "venue=okx" / "date=2020-01-01"
+    left.mkdir(parents=True)
+    (left / "part-0000.parquet").write_text("torn")
+    report = export(journal_dir, tmp_path / "out", types=["Trade"])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["Trade"]
+    assert report.files == len(list((tmp_path / "out").rglob("*.parquet")))
