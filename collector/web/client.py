@@ -35,18 +35,17 @@ def url_of(host: str, port: int) -> str:
 
 def ask(url: str) -> tuple[str, list[str]]:
     """The status and what is not ok. Raises UnreachableError."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UnreachableError(f"{url}: expected a URL such as http://127.0.0.1:8080") from error
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise UnreachableError(f"{url}: expected a URL such as http://127.0.0.1:8080")
     where = url if parts.path.rstrip("/") else f"{url.rstrip('/')}/health"
     # no proxy: the question is how this very address is
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(where, timeout=TIMEOUT_S) as response:
-            body = response.read(MAX_BODY)
-    except urllib.error.HTTPError as error:  # failing health comes as 503, with its report
-        with error:
-            body = error.read(MAX_BODY)
+        body = _body(opener, where)
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise UnreachableError(f"{where}: cannot be reached: {getattr(reason, 'strerror', None) or reason}") from error
@@ -55,3 +54,12 @@ def ask(url: str) -> tuple[str, list[str]]:
     except msgspec.DecodeError as error:
         raise UnreachableError(f"{where}: what answers there is not a MarketPrism collector") from error
     return answer.status, answer.not_ok
+
+
+def _body(opener: urllib.request.OpenerDirector, where: str) -> bytes:
+    try:
+        with opener.open(where, timeout=TIMEOUT_S) as response:
+            return bytes(response.read(MAX_BODY))
+    except urllib.error.HTTPError as error:  # failing health comes as 503, with its report, which may hang too
+        with error:
+            return error.read(MAX_BODY)
