@@ -199,3 +199,12 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
 
 def test_the_committed_pages_are_what_the_code_makes(capsys: Captured) -> None:
     assert docs.main(["--check"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_output_on_a_full_disk_is_one_line_and_no_finding() -> None:
+    root = Path(__file__).parents[2]
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "collector", "init", "-"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=root)
+    assert (done.returncode, done.stderr) == (2, "standard output: cannot be written: No space left on device\n")
