@@ -95,7 +95,10 @@ def play(paths: Sequence[Path], out: IO[bytes], summary: Summary, *, tolerate_to
     """Replay tapes as one: records to `out`, everything else to `summary`. Raises TapeError as `replay` does."""
     lines = [Line(place, line) for path in paths for place, line in read_tape(path, tolerate_torn=tolerate_torn)]
     for line in lines:
-        body(line.line)
+        try:
+            body(line.line)
+        except TapeError as error:
+            raise TapeError(f"{line.place}: {error}; expected base64, the one encoding of a tape") from error
         if not 0 <= (line.line.recv_ts or 0) < LATEST_S:
             raise TapeError(f"{line.place}: recv_ts {line.line.recv_ts} is no time; expected UTC seconds")
     for run, core in [(run, _core(run)) for run in _runs(lines, summary)]:

@@ -1,11 +1,13 @@
 """Tapes: what cannot be used is told in one line; what was written is read again."""
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
 from collector.clock import Now
+from collector.feed.replay import replay
 from collector.feed.tape import Place, TapeError, TapeLine, TapeWriter, body, read_tape
 from collector.venues.protocol import Answer, CoreSettings, Fetch, Wanted
 
@@ -122,3 +124,10 @@ def test_broken_base64_is_told_with_its_run() -> None:
 
 def test_a_place_is_written_as_editors_understand_it() -> None:
     assert str(Place("a.jsonl", 7)) == "a.jsonl:7"
+
+
+def test_a_raw_that_cannot_be_decoded_is_named_with_its_place(tmp_path: Path) -> None:
+    tape = tmp_path / "tape.jsonl"
+    tape.write_text('{"exchange":"okx","transport":"ws","channel":"x","raw":"{}","encoding":"gzip"}\n')
+    with pytest.raises(TapeError, match=r"tape\.jsonl:1: .* expected base64"):
+        replay([tape], io.BytesIO(), io.StringIO())
