@@ -50,7 +50,7 @@ class _Client:
     asked: dict[str, list[str]] = field(default_factory=dict)
     number: int = 0
     beats: int = 0
-    beat: float = 0.0
+    beat: float = float("-inf")
     ever: bool = False
 
 
