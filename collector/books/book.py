@@ -247,7 +247,7 @@ class Book:
         sides = (self.bids, self.asks)
         return any(side.known_key is not None and side.complete * 4 < side.known_at_load for side in sides)
 
-    def differs(self, bids: Sequence[Level], asks: Sequence[Level], *, asked: int = 0) -> bool:
+    def differs(self, bids: Sequence[Level], asks: Sequence[Level], *, asked: int) -> bool:
         """Say whether the first levels differ, by value, from those that the venue gives by REST.
 
         Only levels that we know without holes count, and only the digits of a size that are given: Kraken's REST rounds

@@ -78,7 +78,7 @@ class Journal:
         self._failing: Failing | None = None
         self._losses = Losses()
         self._due = False
-        self._full_at = self._enough = settings.segment_bytes
+        self._full_at = self._segment_bytes = settings.segment_bytes
         self._reserve = settings.reserve_bytes or 0
         self._next_sync = self._next_probe = self._next_retention = self._next_rotation = 0
 
@@ -250,7 +250,7 @@ class Journal:
         self._count(len(head), live.size, took)
         self._mark(self.accepted, took)
         # a head that fills the segment by itself would else make every burst begin another one
-        self._full_at = self._enough = max(self.settings.segment_bytes, 2 * live.size)
+        self._full_at = self._segment_bytes = max(self.settings.segment_bytes, 2 * live.size)
         self._next_retention = 0
         self._listener.rotated(Rotated(live.path, live.start, kind, len(head)))
         return True
@@ -347,7 +347,7 @@ class Journal:
         live = self._live
         if self._failing is None and live is not None and live.size and now.mono_ns >= self._next_rotation:
             old = now.mono_ns - live.begun.mono_ns >= self.settings.segment_age_s * SECOND_NS
-            self._due = self._due or old or live.size >= self._enough
+            self._due = self._due or old or live.size >= self._segment_bytes
 
     def _look_at(self, space: Space) -> None:
         self.free, self.capacity = space.free, space.total

@@ -210,18 +210,22 @@ class VenueCore(ABC):
             stream.book = BookSync(who, self.rule(who), Book(self.settings.depth, levels), stream, self._random)
         return stream
 
-    def readable(self, rows: Sequence[Raw], read: Callable[[Raw], Row], now: Now) -> tuple[list[Row], bool]:
+    def readable(self, rows: Sequence[Raw], read: Callable[[Raw], Row | None], now: Now) -> tuple[list[Row], bool]:
         """Give what can be read of a listing's rows, and whether that is all: a broken row must not hide the others.
 
-        One dead letter tells how many are broken, and shows the first. `read` raises DecodeError or FieldError.
+        One dead letter tells how many are broken, and shows the first. `read` gives None for what is not spoken, and
+        raises DecodeError or FieldError.
         """
         made: list[Row] = []
         broken: list[tuple[Raw, Exception]] = []
         for row in rows:
             try:
-                made.append(read(row))
+                one = read(row)
             except (DecodeError, UnicodeDecodeError, FieldError) as error:
                 broken.append((row, error))
+                continue
+            if one is not None:
+                made.append(one)
         if broken:
             row, first = broken[0]
             reason: UndecodableReason = "value" if isinstance(first, FieldError) else "type"

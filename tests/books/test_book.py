@@ -167,13 +167,13 @@ def test_the_digest_is_equal_for_equal_books_and_differs_for_any_level_side_or_t
 
 def test_books_are_compared_by_value_as_deep_as_ours_is_known() -> None:
     made = book(known=3)
-    assert not made.differs([("100.1", "1.5")], [("100.2", "1")])
-    assert made.differs([("100.1", "1.6")], [])
-    assert made.differs([("100.2", "1.5")], [])
+    assert not made.differs([("100.1", "1.5")], [("100.2", "1")], asked=0)
+    assert made.differs([("100.1", "1.6")], [], asked=0)
+    assert made.differs([("100.2", "1.5")], [], asked=0)
     made.apply([], [("102.0", "0"), ("103", "1")])
-    assert not made.differs([], [("100.20", "1.0"), ("101", "4.00"), ("102.5", "9"), ("103", "1")])
+    assert not made.differs([], [("100.20", "1.0"), ("101", "4.00"), ("102.5", "9"), ("103", "1")], asked=0)
     with pytest.raises(ValueError, match="one"):
-        made.differs([("one", "1")], [])
+        made.differs([("one", "1")], [], asked=0)
 
 
 def test_a_side_that_is_shorter_than_what_was_asked_for_is_all_that_there_is() -> None:
@@ -207,7 +207,7 @@ def test_a_rest_book_that_rounds_sizes_differs_only_in_the_digits_that_it_gives(
 ) -> None:
     book = Book(10, 10)
     book.load([("100", ours)], [("101", "1")], limit=None)
-    assert book.differs([("100.0", theirs)], [("101", "1")]) is differs
+    assert book.differs([("100.0", theirs)], [("101", "1")], asked=0) is differs
 
 
 @pytest.mark.parametrize("size", ["inf", "1_0", "x", "1e99999999999999999999", "0e-99999999999999999999", "1e9999999"])
@@ -215,4 +215,4 @@ def test_a_rest_book_with_a_size_that_is_no_number_is_refused(size: str) -> None
     book = Book(10, 10)
     book.load([("100", "1")], [("101", "1")], limit=None)
     with pytest.raises(ValueError, match=r"size|could not convert"):
-        book.differs([("100", size)], [("101", "1")])
+        book.differs([("100", size)], [("101", "1")], asked=0)

@@ -227,8 +227,7 @@ class BinanceCore(VenueCore):
             self.dead("instruments", "type", str(error), answer.body[:MOST_DETAIL], now, ())
             return [], False
         ts = None if info.serverTime is None else info.serverTime * 1000
-        made, whole = self.readable(info.symbols, lambda row: listing.instrument(row, self.facts, ts, now), now)
-        return [one for one in made if one is not None], whole
+        return self.readable(info.symbols, lambda row: listing.instrument(row, self.facts, ts, now), now)
 
     def _fetch_depth(self, stream: Stream, endpoint: str, limit: int) -> None:
         weight = next(weight for most, weight in self.product.depth_weights if limit <= most)

@@ -248,8 +248,8 @@ class KrakenCore(VenueCore):
             stream.quote(convert.quote(stream.who, message, now), now)
             return
         statistics = convert.statistics(message)
-        whole = stream.verdict.state == "unverifiable" and not stream.verdict.reason  # else it is told that it is
-        if whole and stream.pulse.count and self._statistics.get(stream.who.symbol) == statistics:
+        speaks = stream.verdict.state == "unverifiable" and not stream.verdict.reason  # else a record says so
+        if speaks and stream.pulse.count and self._statistics.get(stream.who.symbol) == statistics:
             stream.beat(now)  # only the best bid and ask are others
             return
         record = convert.ticker(stream.who, message, now)

@@ -6,7 +6,7 @@ that says `code` "0" or what is wrong. https://www.okx.com/docs-v5/en/#public-da
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 
@@ -45,6 +45,14 @@ GRAVITY: tuple[SystemStatus, ...] = ("online", "unknown", "degraded", "offline",
 """Of several maintenances, the last of these is what the venue is in."""
 
 
+class _Told(NamedTuple):
+    """A maintenance's state and end in the venue's words, and what that means for the venue."""
+
+    state: str
+    end: str
+    status: SystemStatus
+
+
 class AnswerError(ValueError):
     """An answer without what was asked for; the message says what the venue or the network said."""
 
@@ -62,10 +70,8 @@ class Rest:
         self._status_asked_ns: int | None = None
         self._state = ""
         """The status published last."""
-        self._states: dict[tuple[str, str], SystemStatus] = {}
-        """Of every maintenance (title, begin): what it means for the venue."""
-        self._told: dict[tuple[str, str], tuple[str, str]] = {}
-        """Of every maintenance (title, begin): its state and end, as published last."""
+        self._told: dict[tuple[str, str], _Told] = {}
+        """Every maintenance (title, begin), as published last."""
 
     def opened(self, now: Now) -> None:
         """Ask for the listing at once, and for the status when the venue allows it."""
@@ -134,8 +140,7 @@ class Rest:
 
     def _read(self, rows: Sequence[Raw], now: Now) -> tuple[list[Instrument], bool]:
         market = self._core.facts.market
-        made, whole = self._core.readable(rows, lambda row: convert.instrument(wire.instrument(row), market, now), now)
-        return [one for one in made if one is not None], whole
+        return self._core.readable(rows, lambda row: convert.instrument(wire.instrument(row), market, now), now)
 
     def _book(self, stream: Stream, endpoint: str, data: Raw, now: Now) -> None:
         items = wire.books(data)
@@ -177,18 +182,17 @@ class Rest:
         if stream is None:
             return
         if complete:  # what is not told any more is over
-            self._told = {thing: news for thing, news in self._told.items() if thing in real}
-            self._states = {thing: state for thing, state in self._states.items() if thing in real}
+            self._told = {thing: told for thing, told in self._told.items() if thing in real}
         for thing, item in real.items():
-            news = (item.state, item.end)
-            if self._told.get(thing) == news:
+            known = self._told.get(thing)
+            if known is not None and (known.state, known.end) == (item.state, item.end):
                 continue
             try:
                 record = convert.status(market, item, now)
             except FieldError as error:
                 self._core.dead("status", "value", str(error), data, now, (stream,))
                 continue
-            self._told[thing], self._states[thing] = news, record.status
+            self._told[thing] = _Told(item.state, item.end, record.status)
             record.status = self._state = self._worst()  # another one may be going on
             stream.plain(record, now)
         if not complete or self._told.keys() != real.keys():  # one that cannot be read may be going on
@@ -197,13 +201,13 @@ class Rest:
         if self._state == worst:
             stream.spoke(now)
             return
-        cause = next((thing for thing, state in self._states.items() if state == worst != "online"), None)
+        cause = next((thing for thing, told in self._told.items() if told.status == worst != "online"), None)
         record = convert.status(market, None if cause is None else real[cause], now)
         self._state = worst
         stream.plain(record, now)
 
     def _worst(self) -> SystemStatus:
-        return max(self._states.values(), key=GRAVITY.index, default="online")
+        return max((told.status for told in self._told.values()), key=GRAVITY.index, default="online")
 
 
 def _data(answer: Answer) -> Raw:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from collector.books.contract import Snapshot, Update
-from collector.venues.core import FieldError, VenueCore
+from collector.venues.core import KEPT_LEVELS, FieldError, VenueCore
 from collector.venues.polling import Poll
 from collector.venues.protocol import STATUS_NOT_ON_TAPE, Event, Send
 from tests.venues.fifth import convert, wire
@@ -132,7 +132,7 @@ class FifthCore(VenueCore):
                 self.subscribe(self.take_listing(listed, now, complete=whole), now)
             else:
                 book, theirs = cast("BookSync", stream.book), wire.rest_book(answer.body)
-                same = not book.book.differs(theirs.bids, theirs.asks)
+                same = not book.book.differs(theirs.bids, theirs.asks, asked=KEPT_LEVELS)
                 if same:
                     book.confirmed(now)
                 self.watch.checked(stream, None, now, same=same)
